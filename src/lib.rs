@@ -1,0 +1,7 @@
+//! kstate: a Lua-extensible host for the state stores of Kubernetes clusters (kOps).
+//!
+//! Arrows point one way: `cli → lua → session → transfer → store`, with `config` and `merge`
+//! beside. See `docs/architecture.md`.
+
+pub mod store;
+pub mod text;

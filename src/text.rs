@@ -1,0 +1,85 @@
+//! Small helpers for what people read and type.
+
+/// The known name nearest to a mistyped one, as the end of an error message:
+/// `" (did you mean 'region'?)"`, or nothing when none is near.
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    known
+        .into_iter()
+        .map(|name| (distance(typed, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(typed.len()) / 4)
+        .min()
+        .map_or_else(String::new, |(_, name)| {
+            format!(" (did you mean '{name}'?)")
+        })
+}
+
+/// How many letters must be added, removed, replaced or swapped with their neighbour to turn one
+/// word into the other (Damerau-Levenshtein, optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+/// A size in bytes as people read it: `0 B`, `999 B`, `1.5 MiB`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// `1 object`, `2 objects`.
+#[must_use]
+pub fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_only_what_is_near() {
+        let known = ["region", "endpoint", "profile"];
+        assert_eq!(did_you_mean("regoin", known), " (did you mean 'region'?)");
+        assert_eq!(
+            did_you_mean("endpont", known),
+            " (did you mean 'endpoint'?)"
+        );
+        assert_eq!(did_you_mean("colour", known), "");
+        assert_eq!(did_you_mean("", known), "");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        let shown = [0, 1023, 1024, 1536, 1024 * 1024 - 1, 5 << 30].map(human_size);
+        assert_eq!(
+            shown,
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Integration tests, by capability: one binary, so that the AWS SDK is linked once.
