@@ -1,0 +1,1 @@
+//! What is written from the definitions: the editor's stubs and the reference.

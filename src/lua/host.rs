@@ -1,0 +1,120 @@
+//! What the process around a script lends to it.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::error::Stop;
+use crate::store::registry::Env;
+
+/// The person at the other end, if there is one.
+pub trait Terminal: Send + Sync + 'static {
+    /// Whether somebody reads what is printed and can answer.
+    fn is_interactive(&self) -> bool;
+
+    /// Shows a question and waits for a line; `None` when there is no more input. May block.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    fn ask(&self, question: &str) -> io::Result<Option<String>>;
+}
+
+/// No terminal: cron, a pipe, a test.
+pub struct NoTerminal;
+
+impl Terminal for NoTerminal {
+    fn is_interactive(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, _question: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+/// Where a script's output goes. When the reader goes away (`| head`), the rest is dropped: a
+/// script that moves state doesn't stop half-way because nobody looks.
+#[derive(Clone)]
+pub struct Output(Arc<Mutex<Option<Box<dyn Write + Send>>>>);
+
+impl Output {
+    /// Output to this writer.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(writer)))))
+    }
+
+    /// Writes all bytes and flushes.
+    ///
+    /// # Errors
+    /// Those of the writer, except that the reader is gone.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = slot.as_mut() else {
+            return Ok(());
+        };
+        match writer.write_all(bytes).and_then(|()| writer.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                *slot = None;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Called on another thread when a script that must stop doesn't, because it is inside a C
+/// function that no hook can see. It is expected to say so and to end the process.
+pub type OnStuck = Arc<dyn Fn(Stop) + Send + Sync>;
+
+/// What the process lends to a script.
+#[derive(Clone)]
+pub struct Host {
+    /// The multi-thread runtime on which all I/O runs.
+    pub io: tokio::runtime::Handle,
+    /// The environment.
+    pub env: Env,
+    /// Where `print` goes.
+    pub stdout: Output,
+    /// The person, if there is one.
+    pub terminal: Arc<dyn Terminal>,
+    /// Answer every confirmation with yes.
+    pub assume_yes: bool,
+    /// Nothing is written: scripts see it as `ctx.dry_run`.
+    pub dry_run: bool,
+    /// Secret-looking environment variables that the script may read.
+    pub granted_env: Vec<String>,
+    /// The most memory the VM may take, in bytes; bodies of objects in flight don't count.
+    pub memory_limit: usize,
+    /// How long a script may run.
+    pub timeout: Option<Duration>,
+    /// How long a script that must stop may take to do so.
+    pub grace: Duration,
+    /// What happens to one that doesn't.
+    pub on_stuck: OnStuck,
+    /// How usage lines name the way the script was started, such as `kstate run move_bucket`.
+    pub program: String,
+    /// What `--help` of a script says after its own flags.
+    pub help_footer: Option<String>,
+}
+
+impl Host {
+    /// A host with no terminal, no limits but the memory's, and output to `stdout`.
+    #[must_use]
+    pub fn new(io: tokio::runtime::Handle, env: Env, stdout: Output) -> Self {
+        Self {
+            io,
+            env,
+            stdout,
+            terminal: Arc::new(NoTerminal),
+            assume_yes: false,
+            dry_run: false,
+            granted_env: Vec::new(),
+            memory_limit: 1 << 30,
+            timeout: None,
+            grace: Duration::from_secs(5),
+            on_stuck: Arc::new(|_| {}),
+            program: "kstate run".to_owned(),
+            help_footer: None,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What scripts see, one file a module.
+
+mod core;
+mod json;
+mod task;
+
+use mlua::Lua;
+
+use super::api::{self, Module};
+use super::{data, vm};
+
+/// All modules, in the order of the reference. A new module is a file and a line here.
+pub static MODULES: &[&Module] = &[&core::MODULE, &json::MODULE, &task::MODULE];
+
+/// Gives a VM its modules.
+pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
+    data::install(lua)?;
+    let kstate = lua.create_table()?;
+    for module in MODULES {
+        let functions = api::functions(lua, module.functions)?;
+        if module.name.is_empty() {
+            for pair in functions.pairs::<mlua::LuaString, mlua::Function>() {
+                let (name, function) = pair?;
+                kstate.raw_set(name, function)?;
+            }
+        } else {
+            let name = format!("kstate.{}", module.name);
+            kstate.raw_set(module.name, vm::freeze(lua, functions, &name)?)?;
+        }
+    }
+    core::constants(lua, &kstate)?;
+    let public = &vm::of(lua).public;
+    public.raw_set("print", kstate.raw_get::<mlua::Function>("print")?)?;
+    public.raw_set("kstate", vm::freeze(lua, kstate, "kstate")?)
+}

@@ -1,0 +1,77 @@
+//! How a script's failure looks on a terminal.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::error::ScriptError;
+use super::traceback;
+
+/// The message, the line of the script, the causes, the calls and the hint. Ends in a newline.
+pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> String {
+    let full = error.to_string();
+    let from_message = known(traceback::position(&full), sources);
+    // The position before Lua's own messages is shown below, with the line.
+    let message = match from_message {
+        Some((name, line)) => full
+            .strip_prefix(&format!("{name}:{line}: "))
+            .unwrap_or(&full),
+        None => &full,
+    };
+    let innermost = error.traceback().and_then(|trace| {
+        trace
+            .lines()
+            .find_map(|line| known(traceback::position(line), sources))
+    });
+    let mut text = format!("error: {message}\n");
+    if let Some((name, line)) = from_message.or(innermost) {
+        excerpt(&mut text, name, line, sources);
+    }
+    let mut cause = error.cause();
+    while let Some(beneath) = cause {
+        line(&mut text, &format!("caused by: {beneath}"));
+        cause = beneath.cause();
+    }
+    if let Some(trace) = error.traceback() {
+        line(&mut text, "called from:");
+        for call in trace.lines() {
+            line(&mut text, &format!("  {call}"));
+        }
+    }
+    if let Some(hint) = hint(error) {
+        line(&mut text, &format!("\nhint: {hint}"));
+    }
+    text
+}
+
+/// The nearest hint on the way to the cause.
+fn hint(error: &ScriptError) -> Option<&str> {
+    error.hint_text().or_else(|| error.cause().and_then(hint))
+}
+
+fn known<'a>(
+    position: Option<(&'a str, usize)>,
+    sources: &HashMap<String, String>,
+) -> Option<(&'a str, usize)> {
+    position.filter(|(name, _)| sources.contains_key(*name))
+}
+
+fn excerpt(text: &mut String, name: &str, number: usize, sources: &HashMap<String, String>) {
+    line(text, &format!("  --> {name}:{number}"));
+    let source = sources
+        .get(name)
+        .and_then(|source| source.lines().nth(number.checked_sub(1)?));
+    if let Some(source) = source {
+        let margin = " ".repeat(number.to_string().len());
+        line(text, &format!(" {margin} |"));
+        line(text, &format!(" {number} | {}", source.trim_end()));
+        let indent = source.len() - source.trim_start().len();
+        let carets = "^".repeat(source.trim().chars().count().max(1));
+        let (pad, _) = source.split_at(indent);
+        line(text, &format!(" {margin} | {pad}{carets}"));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}

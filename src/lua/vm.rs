@@ -1,0 +1,181 @@
+//! The VM profile: which Lua a script gets, and what it can't reach.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use mlua::chunk::ChunkMode;
+use mlua::{
+    AnyUserData, Function, HookTriggers, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table,
+    Value, VmState,
+};
+use tokio::task::JoinHandle;
+
+use super::error::ScriptError;
+use super::error_object::ErrorObject;
+use super::host::Host;
+use super::watch::Stopper;
+use super::{inspect, modules};
+
+/// How many instructions run between two looks at the rest of the world.
+const INSTRUCTIONS: u32 = 100_000;
+
+/// What the host knows of one VM. It lives in the VM, so that every function finds it there.
+pub(super) struct Vm {
+    /// What the process lends.
+    pub(super) host: Host,
+    /// The texts of all chunks by name, for errors that show the line.
+    pub(super) sources: RefCell<HashMap<String, String>>,
+    /// The globals of scripts.
+    pub(super) public: Table,
+    /// Whether the script made coroutines: a wait in one is only ended by collecting it.
+    coroutines: Cell<bool>,
+    freeze: Function,
+    call: Function,
+}
+
+/// Makes a VM with every module.
+pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
+    let libraries = StdLib::COROUTINE
+        | StdLib::TABLE
+        | StdLib::STRING
+        | StdLib::UTF8
+        | StdLib::MATH
+        | StdLib::OS;
+    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    lua.set_memory_limit(host.memory_limit)?;
+    hook(&lua, stopper)?;
+
+    let prelude = lua
+        .load(include_str!("prelude.lua"))
+        .set_name("=kstate:prelude")
+        .set_mode(ChunkMode::Text);
+    let (public, freeze, call): (Table, Function, Function) =
+        prelude.call((lua.globals(), helpers(&lua)?))?;
+    lua.set_app_data(Rc::new(Vm {
+        host,
+        sources: RefCell::default(),
+        public,
+        coroutines: Cell::new(false),
+        freeze,
+        call,
+    }));
+    modules::install(&lua)?;
+    Ok(lua)
+}
+
+/// Gives other tasks their turn during a long computation, and ends a script that must stop
+/// even where it can't be suspended, such as in a comparator of `table.sort`.
+fn hook(lua: &Lua, stopper: Stopper) -> mlua::Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+    lua.set_global_hook(triggers, move |_, _| match stopper.asked() {
+        Some(reason) => Err(ScriptError::stopped(reason).into()),
+        None => Ok(VmState::Yield),
+    })
+}
+
+/// What the prelude needs from Rust.
+fn helpers(lua: &Lua) -> mlua::Result<Table> {
+    let helpers = lua.create_table()?;
+    helpers.set(
+        "fix",
+        lua.create_function(|lua, value: Value| {
+            let error = ScriptError::from_value(lua, &value);
+            let stop = error.stop().is_some();
+            let fixed = match value {
+                Value::Error(_) => error.to_value(lua)?,
+                other => other,
+            };
+            Ok((fixed, stop))
+        })?,
+    )?;
+    helpers.set(
+        "traced",
+        lua.create_function(|lua, value: Value| {
+            let trace = lua.traceback(None, 1)?.to_string_lossy();
+            let error = ScriptError::from_value(lua, &value).traced(&trace);
+            lua.create_userdata(ErrorObject(error))
+        })?,
+    )?;
+    helpers.set(
+        "show",
+        lua.create_function(|_, value: Value| Ok(inspect::one_line(&value)))?,
+    )?;
+    helpers.set(
+        "coroutine_made",
+        lua.create_function(|lua, ()| {
+            of(lua).coroutines.set(true);
+            Ok(())
+        })?,
+    )?;
+    Ok(helpers)
+}
+
+/// What the host knows of this VM.
+#[expect(clippy::expect_used, reason = "set when the VM is made, never removed")]
+pub(super) fn of(lua: &Lua) -> Rc<Vm> {
+    Rc::clone(&*lua.app_data_ref::<Rc<Vm>>().expect("a VM of ours"))
+}
+
+/// A read-only view of a table, under the name that complaints give it.
+pub(super) fn freeze(lua: &Lua, contents: Table, name: &str) -> mlua::Result<Table> {
+    of(lua).freeze.call((contents, name))
+}
+
+/// Calls a function of the script: what it raises comes back whole, with a traceback.
+pub(super) async fn call(
+    lua: &Lua,
+    function: Function,
+    arguments: impl IntoLuaMulti,
+) -> Result<MultiValue, ScriptError> {
+    let mut values = arguments.into_lua_multi(lua)?;
+    values.push_front(Value::Function(function));
+    let mut results: MultiValue = of(lua).call.call_async(values).await?;
+    if let Some(Value::Boolean(true)) = results.pop_front() {
+        return Ok(results);
+    }
+    let raised = results.pop_front().unwrap_or_default();
+    Err(ScriptError::from_value(lua, &raised))
+}
+
+/// Runs a future on the I/O runtime. Dropping the wait ends the future.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the store module, which comes next"))]
+pub(super) async fn on_io<T: Send + 'static>(
+    lua: &Lua,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ScriptError> {
+    struct Abort<T>(JoinHandle<T>);
+    impl<T> Drop for Abort<T> {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut task = Abort(of(lua).host.io.spawn(future));
+    (&mut task.0)
+        .await
+        .map_err(|error| ScriptError::new("other", format!("an internal task failed: {error}")))
+}
+
+/// Ends what cancelled functions left waiting inside coroutines of the script.
+pub(super) fn reap(lua: &Lua) {
+    if of(lua).coroutines.get() {
+        // The first pass finds them, the second frees what their finalizers held.
+        let _ = lua.gc_collect();
+        let _ = lua.gc_collect();
+    }
+}
+
+/// Loads text as a function with these globals.
+pub(super) fn load(lua: &Lua, name: &str, text: &str, globals: Table) -> mlua::Result<Function> {
+    lua.load(text)
+        .set_name(format!("@{name}"))
+        .set_mode(ChunkMode::Text)
+        .set_environment(globals)
+        .into_function()
+}
+
+/// Whether a value is an error object.
+pub(super) fn is_error(value: &Value) -> bool {
+    matches!(value, Value::UserData(data) if AnyUserData::is::<ErrorObject>(data))
+}
