@@ -6,3 +6,4 @@
 pub mod session;
 pub mod store;
 pub mod text;
+pub mod transfer;
