@@ -4,5 +4,7 @@
 //! beside. See `docs/architecture.md`.
 
 pub mod lua;
+pub mod session;
 pub mod store;
 pub mod text;
+pub mod transfer;

@@ -1,1 +1,4 @@
 //! Integration tests, by capability: one binary, so that the AWS SDK is linked once.
+
+mod s3_double;
+mod s3_double_test;

@@ -1,0 +1,175 @@
+//! What stands between a script or a command and its stores.
+//!
+//! Every store that anything above reaches comes from [`Session::open`]: this is the one seam
+//! that makes a dry run dry.
+
+mod layer;
+mod overlay;
+
+use std::sync::Arc;
+
+pub use layer::{Action, Operation};
+
+use crate::store::registry::{Env, Registry};
+use crate::store::{Result, Store, StoreUrl};
+use layer::Layer;
+use overlay::Overlay;
+
+/// What happens to writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They reach the stores.
+    Direct,
+    /// They stay in this process: reads and listings show them, the stores never see them.
+    DryRun,
+}
+
+/// One run's stores, and what becomes of its writes.
+pub struct Session {
+    registry: Registry,
+    layer: Option<Arc<Layer>>,
+}
+
+impl Session {
+    /// A session over the stores of this environment.
+    #[must_use]
+    pub fn new(env: Env, mode: Mode) -> Self {
+        Self {
+            registry: Registry::new(env),
+            layer: (mode == Mode::DryRun).then(Arc::default),
+        }
+    }
+
+    /// What happens to writes.
+    pub fn mode(&self) -> Mode {
+        match self.layer {
+            Some(_) => Mode::DryRun,
+            None => Mode::Direct,
+        }
+    }
+
+    /// The environment of the run.
+    pub fn env(&self) -> &Env {
+        self.registry.env()
+    }
+
+    /// Opens the store at a URL.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
+        let store = self.registry.open(url)?;
+        Ok(match &self.layer {
+            Some(layer) => Arc::new(Overlay::new(store, Arc::clone(layer))),
+            None => store,
+        })
+    }
+
+    /// What a dry run would have done to the stores so far, in order; nothing in a direct run.
+    pub fn operations(&self) -> Vec<Operation> {
+        self.layer
+            .as_ref()
+            .map_or_else(Vec::new, |layer| layer.operations())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::store::{
+        Body, Entry, Key, ListOptions, Precondition, ReadOptions, WriteOptions, mem,
+    };
+
+    fn key(text: &str) -> Key {
+        Key::parse(text).expect("a literal key")
+    }
+
+    async fn write(store: &dyn Store, name: &str, text: &'static str) {
+        let written = store
+            .write(&key(name), Body::from(text), WriteOptions::default())
+            .await;
+        written.expect("nothing stands against the write");
+    }
+
+    async fn names(store: &dyn Store, below: &str, one_level: bool) -> Vec<String> {
+        let options = ListOptions {
+            below: below.into(),
+            one_level,
+            start_after: None,
+        };
+        let entries: Vec<Entry> = store.list(options).try_collect().await.expect("a listing");
+        entries
+            .iter()
+            .map(|entry| entry.name().to_owned())
+            .collect()
+    }
+
+    /// A memory store with two objects, and the same store in a dry run.
+    async fn pair() -> (Arc<dyn Store>, Arc<dyn Store>, Arc<Layer>) {
+        let url = StoreUrl::parse("memfs://b/top").expect("a literal URL");
+        let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
+        write(&*base, "a/one", "1").await;
+        write(&*base, "b/two", "2").await;
+        let layer = Arc::<Layer>::default();
+        let overlay = Arc::new(Overlay::new(Arc::clone(&base), Arc::clone(&layer)));
+        (base, overlay, layer)
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_sees_its_own_changes_and_the_store_sees_none() {
+        let (base, dry, layer) = pair().await;
+        write(&*dry, "a/new", "n").await;
+        write(&*dry, "b/two", "22").await;
+        dry.delete(&key("a/one"), Precondition::None)
+            .await
+            .expect("a delete");
+        assert_eq!(names(&*dry, "", false).await, ["a/new", "b/two"]);
+        assert_eq!(names(&*dry.at("a"), "", false).await, ["new"]);
+        assert_eq!(names(&*base, "", false).await, ["a/one", "b/two"]);
+        let read = dry
+            .read(&key("b/two"), ReadOptions::default())
+            .await
+            .expect("an object");
+        assert_eq!(read.body.collect(9).await.expect("bytes"), "22");
+        let actions: Vec<_> = layer
+            .operations()
+            .into_iter()
+            .map(|o| (o.action, o.key))
+            .collect();
+        assert_eq!(
+            actions,
+            [
+                (Action::Create, "a/new".to_owned()),
+                (Action::Overwrite, "b/two".to_owned()),
+                (Action::Delete, "a/one".to_owned()),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_objects_are_all_deleted_is_gone_from_its_level() {
+        let (_, dry, _) = pair().await;
+        dry.delete(&key("a/one"), Precondition::None)
+            .await
+            .expect("a delete");
+        assert_eq!(names(&*dry, "", true).await, ["b/"]);
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_a_reference_that_later_changes_of_the_source_dont_reach() {
+        let (base, dry, _) = pair().await;
+        let from = dry.stat(&key("a/one")).await.expect("an object");
+        let options = WriteOptions::if_absent();
+        let copied = dry.copy_from(&dry, &from, &key("c/copy"), &options).await;
+        assert_eq!(copied.expect("a copy").expect("always possible").size, 1);
+        write(&*dry, "a/one", "changed").await;
+        let read = dry
+            .read(&key("c/copy"), ReadOptions::default())
+            .await
+            .expect("an object");
+        assert_eq!(read.body.collect(9).await.expect("bytes"), "1");
+        assert_eq!(names(&*base, "", false).await, ["a/one", "b/two"]);
+    }
+}

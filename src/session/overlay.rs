@@ -1,0 +1,437 @@
+//! A store seen through the changes of a dry run: reads and listings show them, the store
+//! beneath gets no write request at all.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::Peekable;
+use futures::{Stream, StreamExt, stream};
+
+use super::layer::{Action, Change, Changes, Content, Layer, Operation};
+use crate::store::{
+    Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
+    Meta, Object, Place, Precondition, ReadOptions, Result, Store, WriteOptions,
+};
+
+/// The most that a written object may have, as a dry run holds it in memory: 256 MiB. Copies
+/// are references and may have any size.
+const MAX_WRITE: u64 = 256 << 20;
+
+/// A store under a [`Layer`] of changes.
+#[derive(Clone)]
+pub(super) struct Overlay {
+    base: Arc<dyn Store>,
+    layer: Arc<Layer>,
+}
+
+impl Overlay {
+    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>) -> Self {
+        Self { base, layer }
+    }
+
+    fn change(&self, key: &Key) -> Option<Change> {
+        let place = self.base.place();
+        self.layer.get(&place.root, &place.full_key(key.as_str()))
+    }
+
+    /// The object as it is beneath, `None` when it is missing there.
+    async fn beneath(&self, key: &Key) -> Result<Option<Meta>> {
+        match self.base.stat(key).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if *error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes an object when the precondition holds. `make` gets the tag for a written object.
+    async fn apply(
+        &self,
+        verb: &'static str,
+        key: &Key,
+        wanted: &Precondition,
+        make: impl FnOnce(crate::store::Tag) -> (Change, Action, u64) + Send,
+    ) -> Result<()> {
+        self.claims(verb, key, wanted)?;
+        let place = self.base.place();
+        let full = place.full_key(key.as_str());
+        let beneath = match self.change(key) {
+            Some(_) => None,
+            None => self.beneath(key).await?,
+        };
+        let mut state = self.layer.lock();
+        let now = match state.get(&place.root, &full) {
+            Some(Change::Deleted) => None,
+            Some(Change::Written { meta, .. }) => Some((**meta).clone()),
+            None => beneath,
+        };
+        check(wanted, now.as_ref())
+            .map_err(|kind| Error::new(kind, verb, CONFLICT).at(self.url(), Some(key.as_str())))?;
+        let tag = state.next_tag();
+        let (change, action, size) = make(tag);
+        if matches!(change, Change::Deleted) && now.is_none() {
+            return Ok(());
+        }
+        let action = match (action, now) {
+            (Action::Create, Some(_)) => Action::Overwrite,
+            (Action::Copy { from, .. }, Some(_)) => Action::Copy {
+                from,
+                overwrites: true,
+            },
+            (action, _) => action,
+        };
+        let operation = Operation {
+            action,
+            store: self.url().to_owned(),
+            key: key.to_string(),
+            size,
+        };
+        state.apply(place.root, full, change, operation);
+        Ok(())
+    }
+
+    /// A precondition that the store beneath can't check fails here too.
+    fn claims(&self, verb: &'static str, key: &Key, wanted: &Precondition) -> Result<()> {
+        let able = self.base.capabilities();
+        let claimed = match wanted {
+            Precondition::None => true,
+            Precondition::IfAbsent => able.if_absent,
+            Precondition::IfMatch(_) if verb == "delete" => able.delete_if_match,
+            Precondition::IfMatch(_) => able.if_match,
+        };
+        if claimed {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            verb,
+            "the store can't check this precondition",
+        )
+        .at(self.url(), Some(key.as_str())))
+    }
+
+    /// Records an object with its bytes, and gives its metadata with the new tag.
+    async fn put(
+        &self,
+        meta: Meta,
+        content: Content,
+        action: Action,
+        wanted: &Precondition,
+    ) -> Result<Meta> {
+        let key = meta.key.clone();
+        let size = meta.size;
+        let mut written = meta.clone();
+        self.apply("write", &key, wanted, |tag| {
+            written.tag = Some(tag.clone());
+            let meta = Box::new(Meta {
+                tag: Some(tag),
+                ..meta
+            });
+            (Change::Written { meta, content }, action, size)
+        })
+        .await?;
+        Ok(written)
+    }
+
+    fn merged(&self, options: ListOptions) -> Listing {
+        let place = self.base.place();
+        let changes = self
+            .layer
+            .below(&place.root, &place.full_key(&options.below));
+        if changes.is_empty() {
+            return self.base.list(options);
+        }
+        let all = ListOptions {
+            one_level: false,
+            // A folder at which a one-level listing stopped is skipped whole, further below.
+            start_after: options
+                .start_after
+                .clone()
+                .filter(|after| !after.ends_with('/')),
+            below: options.below.clone(),
+        };
+        let base = tolerate_missing(self.base.list(all.clone())).peekable();
+        let own = own_entries(&place, changes, all.start_after.as_deref());
+        let merged = merge(base, own);
+        if options.one_level {
+            one_level(merged, options)
+        } else {
+            merged
+        }
+    }
+}
+
+const CONFLICT: &str = "the object is not what the precondition says";
+
+fn check(wanted: &Precondition, now: Option<&Meta>) -> Result<(), ErrorKind> {
+    match (wanted, now) {
+        (Precondition::None, _) | (Precondition::IfAbsent, None) => Ok(()),
+        (Precondition::IfMatch(tag), Some(meta)) if meta.tag.as_ref() == Some(tag) => Ok(()),
+        (Precondition::IfAbsent, Some(_)) => Err(ErrorKind::AlreadyExists),
+        (Precondition::IfMatch(_), now) => Err(ErrorKind::PreconditionFailed {
+            found: now.and_then(|meta| meta.tag.clone()),
+        }),
+    }
+}
+
+/// A folder or bucket that isn't there yet has no objects but those of the layer.
+fn tolerate_missing(listing: Listing) -> Listing {
+    listing
+        .filter(|entry| {
+            let missing = matches!(entry, Err(error) if *error.kind() == ErrorKind::NotFound);
+            std::future::ready(!missing)
+        })
+        .boxed()
+}
+
+type Own = std::collections::VecDeque<(String, Option<Meta>)>;
+
+/// The layer's changes as a listing: a name with its metadata, or `None` where it was deleted.
+fn own_entries(place: &Place, changes: Changes, after: Option<&str>) -> Own {
+    let strip = if place.prefix.is_empty() {
+        0
+    } else {
+        place.prefix.len() + 1
+    };
+    changes
+        .into_iter()
+        .map(|(full, change)| (full[strip..].to_owned(), change))
+        .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
+        .filter_map(|(name, change)| match change {
+            Change::Deleted => Some((name, None)),
+            Change::Written { mut meta, .. } => {
+                // The change may have been made through a store at another folder.
+                meta.key = Key::parse(&name).ok()?;
+                Some((name, Some(*meta)))
+            }
+        })
+        .collect()
+}
+
+/// Merges the listing beneath with the layer's changes, which win.
+fn merge(base: Peekable<Listing>, own: Own) -> Listing {
+    stream::unfold((base, own), |(mut base, mut own)| async move {
+        loop {
+            let next = std::pin::Pin::new(&mut base).peek().await;
+            let base_first = match (next, own.front()) {
+                (None, None) => return None,
+                (Some(Err(_)), _) | (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (Some(Ok(entry)), Some((name, _))) => entry.name() < name.as_str(),
+            };
+            if base_first {
+                return base.next().await.map(|entry| (entry, (base, own)));
+            }
+            let same = matches!((next, own.front()),
+                (Some(Ok(entry)), Some((name, _))) if entry.name() == name);
+            if same {
+                base.next().await;
+            }
+            if let Some((_, Some(meta))) = own.pop_front() {
+                return Some((Ok(Entry::Object(meta)), (base, own)));
+            }
+        }
+    })
+    .boxed()
+}
+
+/// Folds a recursive listing to the next level.
+fn one_level(
+    listing: impl Stream<Item = Result<Entry>> + Send + 'static,
+    options: ListOptions,
+) -> Listing {
+    let strip = if options.below.is_empty() {
+        0
+    } else {
+        options.below.len() + 1
+    };
+    let mut last = options.start_after.unwrap_or_default();
+    listing
+        .filter_map(move |entry| {
+            let folded = entry.map(|entry| fold(entry, strip, &mut last)).transpose();
+            std::future::ready(folded)
+        })
+        .boxed()
+}
+
+fn fold(entry: Entry, strip: usize, last: &mut String) -> Option<Entry> {
+    if last.ends_with('/') && entry.name().starts_with(last.as_str()) {
+        return None;
+    }
+    let folder = entry
+        .name()
+        .get(strip..)
+        .and_then(|rest| rest.find('/'))
+        .map(|end| entry.name()[..=strip + end].to_owned());
+    if folder.as_deref().unwrap_or(entry.name()) <= last.as_str() {
+        return None;
+    }
+    match folder {
+        Some(folder) => {
+            last.clone_from(&folder);
+            Some(Entry::Prefix(folder))
+        }
+        None => Some(entry),
+    }
+}
+
+#[async_trait]
+impl Store for Overlay {
+    fn url(&self) -> &str {
+        self.base.url()
+    }
+
+    fn place(&self) -> Place {
+        self.base.place()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let base = self.base.capabilities();
+        Capabilities {
+            server_copy: true,
+            copy_conditions: base.if_absent && base.if_match,
+            ..base
+        }
+    }
+
+    fn at(&self, folder: &str) -> Arc<dyn Store> {
+        Arc::new(Self::new(self.base.at(folder), Arc::clone(&self.layer)))
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Meta> {
+        match self.change(key) {
+            None => self.base.stat(key).await,
+            Some(Change::Deleted) => Err(Error::not_found("stat", self.url(), key)),
+            Some(Change::Written { meta, .. }) => Ok(Meta {
+                key: key.clone(),
+                ..*meta
+            }),
+        }
+    }
+
+    async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
+        let (meta, content) = match self.change(key) {
+            None => return self.base.read(key, options).await,
+            Some(Change::Deleted) => return Err(Error::not_found("read", self.url(), key)),
+            Some(Change::Written { meta, content }) => (
+                Meta {
+                    key: key.clone(),
+                    ..*meta
+                },
+                content,
+            ),
+        };
+        if let Some(tag) = options.if_match {
+            check(&Precondition::IfMatch(tag), Some(&meta)).map_err(|kind| {
+                Error::new(kind, "read", CONFLICT).at(self.url(), Some(key.as_str()))
+            })?;
+        }
+        let body = match content {
+            Content::Bytes(bytes) => match options.range {
+                Some(range) => {
+                    let end = usize::try_from(range.end)
+                        .unwrap_or(usize::MAX)
+                        .min(bytes.len());
+                    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+                    Body::Bytes(bytes.slice(start..end))
+                }
+                None => Body::Bytes(bytes),
+            },
+            Content::Reference { store, from } => {
+                let pinned = ReadOptions {
+                    range: options.range,
+                    if_match: from.tag,
+                };
+                store.read(&from.key, pinned).await?.body
+            }
+        };
+        Ok(Object { meta, body })
+    }
+
+    async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
+        let corrupt = |message: &str| {
+            Error::new(ErrorKind::Corrupt, "write", message).at(self.url(), Some(key.as_str()))
+        };
+        let expected = body.size();
+        let bytes = body.collect(MAX_WRITE).await?;
+        if expected.is_some_and(|size| size != bytes.len() as u64) {
+            return Err(corrupt("the body has another length than announced"));
+        }
+        if let Some(wanted) = &options.checksum
+            && Checksum::of(wanted.algorithm, &bytes) != *wanted
+        {
+            return Err(corrupt("the bytes don't have the expected checksum"));
+        }
+        let able = self.base.capabilities();
+        let mut meta = Meta::new(key.clone(), bytes.len() as u64);
+        meta.modified = Some(std::time::SystemTime::now());
+        meta.checksum =
+            (able.checksum == Some(Algorithm::Md5)).then(|| Checksum::of(Algorithm::Md5, &bytes));
+        if able.metadata {
+            meta.content_type = options.content_type;
+            meta.user = options.user;
+        }
+        let content = Content::Bytes(bytes);
+        self.put(meta, content, Action::Create, &options.precondition)
+            .await
+    }
+
+    async fn delete(&self, key: &Key, precondition: Precondition) -> Result<()> {
+        self.apply("delete", key, &precondition, |_| {
+            (Change::Deleted, Action::Delete, 0)
+        })
+        .await
+    }
+
+    fn list(&self, options: ListOptions) -> Listing {
+        self.merged(options)
+    }
+
+    async fn copy_from(
+        &self,
+        source: &Arc<dyn Store>,
+        from: &Meta,
+        key: &Key,
+        options: &WriteOptions,
+    ) -> Result<Option<Meta>> {
+        let now = source.stat(&from.key).await?;
+        if from.tag.is_some() && now.tag != from.tag {
+            let kind = ErrorKind::PreconditionFailed { found: now.tag };
+            return Err(Error::new(
+                kind,
+                "copy",
+                "the source is no longer the version that was listed",
+            )
+            .at(source.url(), Some(from.key.as_str())));
+        }
+        let origin = source.backend().downcast_ref::<Self>();
+        let content = match origin.and_then(|origin| origin.change(&from.key)) {
+            Some(Change::Written { content, .. }) => content,
+            // What the run does to the source later must not show in the copy.
+            _ => Content::Reference {
+                store: Arc::clone(origin.map_or(source, |origin| &origin.base)),
+                from: Box::new(now.clone()),
+            },
+        };
+        let action = Action::Copy {
+            from: format!("{}/{}", source.url(), from.key),
+            overwrites: false,
+        };
+        let meta = Meta {
+            key: key.clone(),
+            modified: Some(std::time::SystemTime::now()),
+            ..now
+        };
+        self.put(meta, content, action, &options.precondition)
+            .await
+            .map(Some)
+    }
+
+    fn backend(&self) -> &dyn Any {
+        self
+    }
+
+    fn refuses(&self, key: &Key) -> Option<String> {
+        self.base.refuses(key)
+    }
+}
