@@ -4,6 +4,7 @@
 //! suite that every backend passes.
 
 mod body;
+pub mod contract;
 mod error;
 mod key;
 pub mod mem;
