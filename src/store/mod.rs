@@ -11,6 +11,7 @@ pub mod mem;
 pub mod probe;
 pub mod registry;
 pub mod retry;
+pub mod s3;
 mod url;
 
 use std::any::Any;
