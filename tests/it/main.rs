@@ -2,3 +2,4 @@
 
 mod s3_double;
 mod s3_double_test;
+mod transfer;
