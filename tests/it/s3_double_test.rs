@@ -1,7 +1,14 @@
 //! The S3 double keeps what it promises, seen through the AWS SDK.
-#![expect(clippy::expect_used, reason = "a test that panics has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
+mod faults;
+mod listings;
 mod objects;
+mod personalities;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::retry::RetryConfig;
