@@ -5,8 +5,10 @@
     reason = "a test that panics has failed"
 )]
 
+mod access;
 mod faults;
 mod listings;
+mod multipart;
 mod objects;
 mod personalities;
 
@@ -51,4 +53,16 @@ fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata>(
 async fn text(output: GetObjectOutput) -> String {
     let bytes = output.body.collect().await.expect("the body").into_bytes();
     String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// Serves a bucket until it is stopped, for benches and other clients:
+/// `cargo nextest run --run-ignored only --no-capture serve_for_others`.
+#[test]
+#[ignore = "runs until it is stopped"]
+fn serve_for_others() {
+    let double = S3Double::builder().bucket("bench").bucket("other").start();
+    for (name, value) in double.env() {
+        println!("export {name}={value}");
+    }
+    std::thread::park();
 }
