@@ -125,10 +125,9 @@ impl Gate {
                 "aws-chunked uploads are not supported"
             ));
         }
-        let checksum = request
-            .headers
-            .keys()
-            .any(|name| name.starts_with("x-amz-checksum-") && name != "x-amz-checksum-mode");
+        let upload = matches!(request.op.as_str(), "PutObject" | "UploadPart");
+        let mut names = request.headers.keys();
+        let checksum = upload && names.any(|name| name.starts_with("x-amz-checksum-"));
         if checksum && quirks.checksums == Checksums::Refused {
             return Err(s3_error!(InvalidArgument, "unknown checksum header"));
         }
