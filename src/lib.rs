@@ -3,5 +3,6 @@
 //! Arrows point one way: `cli → lua → session → transfer → store`, with `config` and `merge`
 //! beside. See `docs/architecture.md`.
 
+pub mod merge;
 pub mod store;
 pub mod text;
