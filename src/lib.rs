@@ -3,6 +3,9 @@
 //! Arrows point one way: `cli → lua → session → transfer → store`, with `config` and `merge`
 //! beside. See `docs/architecture.md`.
 
+pub mod config;
+#[cfg(test)]
+mod fixture;
 pub mod merge;
 pub mod store;
 pub mod text;
