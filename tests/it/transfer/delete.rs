@@ -104,6 +104,11 @@ async fn a_failed_deletion_is_reported() {
         (report.deleted, report.failures.keys(9).as_str()),
         (1, "o1")
     );
+
+    let mut odd = Odd::new(&target);
+    odd.fail_batch = true;
+    let error = run(&source, &odd.share(), deleting()).await.unwrap_err();
+    assert_eq!(error.report.deleted, 0);
 }
 
 #[tokio::test]

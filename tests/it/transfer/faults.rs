@@ -9,7 +9,7 @@ use kstate::store::{Body, Error, ErrorKind, Precondition};
 use kstate::transfer::{Evidence, SyncOptions, copy_object};
 
 use super::odd::{Hook, Odd, calls, error};
-use super::{Shared, get, key, memory, plain, put, run, store, tree};
+use super::{Shared, get, key, memory, plain, put, remove, run, store, tree};
 
 const LARGE: usize = (8 << 20) + 1;
 
@@ -112,9 +112,11 @@ async fn spoilt_bytes_never_reach_the_target() {
     let flip: fn(&mut Vec<u8>) = |bytes| bytes[3] ^= 1;
     let cut: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() - 1);
     let add: fn(&mut Vec<u8>) = |bytes| bytes.push(0);
-    for spoil in [flip, cut, add] {
+    for (spoil, greedy) in [(flip, false), (flip, true), (cut, true), (add, true)] {
         let target = memory("b");
-        let report = plain(&spoilt(spoil).share(), &target).await;
+        let mut odd = Odd::new(&target);
+        odd.greedy = greedy;
+        let report = plain(&spoilt(spoil).share(), &odd.share()).await;
         assert_eq!((report.copied, report.failures.count), (0, 2));
         assert_eq!(report.failures.first[0].kind, Some("corrupt"));
         assert_eq!(tree(&target).await.len(), 0);
@@ -232,6 +234,79 @@ async fn what_somebody_else_wrote_meanwhile_stays() {
         assert_eq!((report.changed.count, report.failures.count), (0, 0));
         assert_eq!(get(&target, "k").await.as_deref(), Some("theirs"));
     }
+}
+
+#[tokio::test]
+async fn a_listing_without_tags_still_protects_what_somebody_else_writes() {
+    for opaque in [true, false] {
+        let source = store("a", &[("k", "mine")]).await;
+        let target = store("b", &[("k", "old")]).await;
+        let (mut from, mut to) = (Odd::new(&source), Odd::new(&target));
+        from.listed = Arc::new(|meta| meta.tag = None);
+        to.listed = Arc::new(|meta| meta.tag = None);
+        to.opaque = opaque;
+        let (from, calm) = (from.share(), to.clone().share());
+        to.before_write = meddle(&target, "theirs");
+        to.before_copy = meddle(&target, "theirs");
+        let report = plain(&from, &to.share()).await;
+        assert_eq!((report.copied, report.conflicts.count), (0, 1));
+        assert_eq!(get(&target, "k").await.as_deref(), Some("theirs"));
+        assert_eq!(plain(&from, &calm).await.copied, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_server_copy_between_stores_without_checksums_is_read_back() {
+    let source = store("a", &[("k", "bytes")]).await;
+    let target = memory("b");
+    let mut files = Odd::like_files(&target);
+    files.opaque = false;
+    files.able = Arc::new(|able| able.checksum = None);
+    let mut from = Odd::like_files(&source);
+    from.opaque = false;
+    let from = from.share();
+    let report = plain(&from, &files.clone().share()).await;
+    assert_eq!((report.server_side, report.verified.content), (1, 1));
+
+    remove(&target, "k").await;
+    files.read_body = Arc::new(|_, _| Body::from("spoil"));
+    let report = plain(&from, &files.share()).await;
+    assert_eq!((report.copied, report.failures.count), (0, 1));
+}
+
+#[tokio::test]
+async fn dropping_a_run_stops_its_work() {
+    let source = store("a", &[("k", "bytes"), ("l", "bytes")]).await;
+    let mut odd = Odd::new(&source);
+    odd.opaque = true;
+    let alive = Arc::new(());
+    let held = Arc::downgrade(&alive);
+    let started = Arc::new(tokio::sync::Notify::new());
+    let starting = Arc::clone(&started);
+    odd.read_body = Arc::new(move |_, bytes| {
+        let (starting, alive) = (Arc::clone(&starting), Arc::clone(&alive));
+        let stuck = async move {
+            starting.notify_one();
+            futures::future::pending::<()>().await;
+            drop(alive);
+            Ok(Bytes::new())
+        };
+        Body::stream(Some(bytes.len() as u64), stream::once(stuck))
+    });
+    let (odd, target) = (odd.share(), memory("b"));
+    let waiting = Box::pin(run(&odd, &target, SyncOptions::default()));
+    let begun = Box::pin(started.notified());
+    let futures::future::Either::Right(((), unfinished)) =
+        futures::future::select(waiting, begun).await
+    else {
+        panic!("a run can't end whose bodies don't")
+    };
+    drop(unfinished);
+    drop(odd);
+    while held.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tree(&target).await.len(), 0);
 }
 
 #[tokio::test]

@@ -30,6 +30,10 @@ pub(super) struct Calls {
 }
 
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent fault"
+)]
 pub(super) struct Odd {
     inner: Shared,
     pub(super) calls: Arc<Calls>,
@@ -52,6 +56,10 @@ pub(super) struct Odd {
     /// Whether others can see what it wraps, and so copy on the server.
     pub(super) opaque: bool,
     pub(super) unholdable: HashSet<String>,
+    /// Takes the announced number of bytes and doesn't wait for the body's end.
+    pub(super) greedy: bool,
+    /// Fails all deletions of a batch with one error that names no key.
+    pub(super) fail_batch: bool,
 }
 
 impl Odd {
@@ -71,6 +79,8 @@ impl Odd {
             no_conditions: false,
             opaque: false,
             unholdable: HashSet::new(),
+            greedy: false,
+            fail_batch: false,
         }
     }
 
@@ -115,6 +125,19 @@ pub(super) fn error(kind: ErrorKind) -> Error {
 
 pub(super) fn calls(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+async fn take_announced(body: Body) -> Result<Body> {
+    let size = body.size().unwrap();
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_stream();
+    while (bytes.len() as u64) < size {
+        let Some(chunk) = chunks.next().await.transpose()? else {
+            break;
+        };
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
 }
 
 #[async_trait]
@@ -164,6 +187,11 @@ impl Store for Odd {
         if let Some(error) = (self.before_write)(key) {
             return Err(error);
         }
+        let body = if self.greedy {
+            take_announced(body).await?
+        } else {
+            body
+        };
         let written = self.inner.write(key, body, options).await?;
         self.calls.order.lock().unwrap().push(key.to_string());
         Ok(self.tell(written))
@@ -174,6 +202,17 @@ impl Store for Odd {
             return Err(error.at(self.url(), Some(key.as_str())));
         }
         self.inner.delete(key, precondition).await
+    }
+
+    async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
+        if self.fail_batch {
+            return vec![Error::new(ErrorKind::Unavailable, "delete", "reset").at("odd://", None)];
+        }
+        let mut failures = Vec::new();
+        for key in keys {
+            failures.extend(self.delete(&key, Precondition::None).await.err());
+        }
+        failures
     }
 
     fn list(&self, options: ListOptions) -> Listing {
