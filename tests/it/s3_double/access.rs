@@ -54,9 +54,11 @@ impl Gate {
             let (number, struck) = log.record(request);
             (number, struck, log.before.clone())
         };
-        let action = before.and_then(|hook| hook(number, request)).or(struck);
+        let action = before
+            .and_then(|hook| hook.call(number, request))
+            .or(struck);
         let action = match action {
-            Some(Action::Call(hook)) => hook(number, request),
+            Some(Action::Call(hook)) => hook.call(number, request),
             action => action,
         };
         {

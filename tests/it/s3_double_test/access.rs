@@ -1,5 +1,6 @@
 //! Signatures, accounts, regions; versions and deletes.
 
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
@@ -136,9 +137,26 @@ async fn signatures_are_verified_and_rules_refuse() {
     assert_eq!(refusal(get("eve", "guess").await).0, 403);
     assert_eq!(double.requests().last().unwrap().op, "");
     let denied = get("bob", "secret-of-bob").await.unwrap_err();
-    let message = denied.into_service_error().to_string();
-    assert!(message.contains("AccessDenied"), "{message}");
+    let denied = denied.into_service_error();
+    assert_eq!(denied.code(), Some("AccessDenied"));
+    let message = denied.message().unwrap();
+    assert!(
+        message.contains("s3:GetObject on resource: \"arn:aws:s3:::one/pki/key\""),
+        "{message}"
+    );
     get("main", "secret-of-main").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_list_is_not_told_what_is_missing() {
+    let double = S3Double::builder().bucket("one").account("bob").start();
+    double.deny("bob", "ListBucket", "one", "");
+    let get = |who: &str| {
+        let client = client_of(&double, who, &format!("secret-of-{who}"), "us-east-1");
+        client.get_object().bucket("one").key("missing").send()
+    };
+    assert_eq!(refusal(get("bob").await), (403, "AccessDenied".into()));
+    assert_eq!(refusal(get("main").await), (404, "NoSuchKey".into()));
 }
 
 #[tokio::test]

@@ -92,6 +92,24 @@ async fn what_fails_before_the_commit_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let (double, client) = always(Action::slow_down());
+    let put = || {
+        let body = ByteStream::from(vec![b'x'; 3 << 20]);
+        client
+            .put_object()
+            .bucket("one")
+            .key("new")
+            .body(body)
+            .send()
+    };
+    assert_eq!(refusal(put().await), (503, "SlowDown".into()));
+    double.clear_faults();
+    put().await.unwrap();
+    assert_eq!(double.object("one", "new").unwrap().content.len(), 3 << 20);
+}
+
+#[tokio::test]
 async fn what_fails_after_the_commit_has_happened() {
     for (action, status) in [
         (Action::FailAfterCommit(500, "InternalError"), 500),
@@ -293,11 +311,7 @@ async fn hooks_see_every_request_before_and_after_it_is_carried_out() {
     // what it answers for one request only
     double.clear_faults();
     let hook = |n: u64, _: &_| (n == 3).then_some(Action::Status(500, "InternalError"));
-    double.fault(
-        Fault::on("PutObject")
-            .always()
-            .then(Action::Call(Arc::new(hook))),
-    );
+    double.fault(Fault::on("PutObject").always().then(Action::call(hook)));
     assert_eq!(put(&client).await.unwrap_err().0, 500);
     put(&client).await.unwrap();
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{MetadataDirective, ObjectCannedAcl, ServerSideEncryption};
 use futures::future::join_all;
@@ -72,44 +73,54 @@ async fn what_was_put_comes_back_with_all_it_carries() {
     assert_eq!(refusal(beyond.send().await), (416, "InvalidRange".into()));
 }
 
-#[tokio::test]
+/// Creates `key` if nobody else has: even racers put, odd ones copy. True for the winner.
+async fn race(client: Client, key: String, racer: u32, start: Arc<Barrier>) -> bool {
+    start.wait().await;
+    let lost = (412, "PreconditionFailed".to_owned());
+    if racer % 2 == 1 {
+        let copy = client
+            .copy_object()
+            .copy_source(format!("two/{racer}"))
+            .bucket("one")
+            .key(key);
+        let copied = copy.if_none_match("*").send().await;
+        return copied.is_ok() || {
+            assert_eq!(refusal(copied), lost);
+            false
+        };
+    }
+    let put = client
+        .put_object()
+        .bucket("one")
+        .key(key)
+        .if_none_match("*");
+    let put = put.body(racer.to_string().into_bytes().into()).send().await;
+    put.is_ok() || {
+        assert_eq!(refusal(put), lost);
+        false
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_32_racers_creates_an_object() {
     let double = double();
     let client = client(&double);
+    for racer in 0..32 {
+        double.put("two", &racer.to_string(), racer.to_string());
+    }
     for round in 0..20 {
         let key = format!("lock-{round}");
-        let barrier = Arc::new(Barrier::new(32));
-        let racers = (0..32).map(|n| {
-            let (client, key, barrier) = (client.clone(), key.clone(), barrier.clone());
-            tokio::spawn(async move {
-                barrier.wait().await;
-                let body = ByteStream::from(format!("{n}").into_bytes());
-                let put = client
-                    .put_object()
-                    .bucket("one")
-                    .key(key)
-                    .if_none_match("*")
-                    .body(body);
-                put.send().await.map(|_| n)
-            })
-        });
-        let results: Vec<_> = join_all(racers)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        let winners: Vec<i32> = results
-            .iter()
-            .filter_map(|result| result.as_ref().ok().copied())
+        let start = Arc::new(Barrier::new(32));
+        let racers =
+            (0..32).map(|n| tokio::spawn(race(client.clone(), key.clone(), n, start.clone())));
+        let won = join_all(racers).await.into_iter().map(Result::unwrap);
+        let winners: Vec<usize> = won
+            .enumerate()
+            .filter(|(_, won)| *won)
+            .map(|(n, _)| n)
             .collect();
         assert_eq!(winners.len(), 1, "round {round}");
         assert_eq!(double.get("one", &key).unwrap(), winners[0].to_string());
-        let losers = results.into_iter().filter(Result::is_err).map(refusal);
-        assert!(
-            losers
-                .into_iter()
-                .all(|lost| lost == (412, "PreconditionFailed".into()))
-        );
     }
 }
 
