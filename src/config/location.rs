@@ -69,6 +69,18 @@ impl Location {
             || occurs(text, &self.authority, |before| matches!(before, '/' | ':'))
             || text.contains(&format!("{}.s3", self.authority))
     }
+
+    /// Whether a text names this very place or something below it: as kOps writes it, as a URL
+    /// or as an ARN.
+    #[must_use]
+    pub fn is_named_in(&self, text: &str) -> bool {
+        let shown = self.to_string();
+        if self.scheme == "file" {
+            return self.is_mentioned_in(text);
+        }
+        let path = shown.split_once("://").map_or("", |(_, path)| path);
+        occurs(text, &shown, |before| !is_name(before)) || occurs(text, path, |before| before == ':')
+    }
 }
 
 impl From<&StoreUrl> for Location {
@@ -171,6 +183,15 @@ mod tests {
             "s3://prod.x/y",
         ] {
             assert!(!bucket.is_mentioned_in(text), "{text}");
+        }
+        for (text, named) in [
+            ("--store=s3://prod/c.example.com/backups", true),
+            ("s3://prod/c.example.com", true),
+            ("arn:aws:s3:::prod/c.example.com/*", true),
+            ("s3://prod/c.example.com2", false),
+            ("s3://prod/other", false),
+        ] {
+            assert_eq!(bucket.is_named_in(text), named, "{text}");
         }
         let folder = Location::parse("/srv/state");
         assert!(folder.is_mentioned_in("cat /srv/state/c/config"));

@@ -16,7 +16,7 @@ use crate::merge::document::{Document, Path as YamlPath};
 use crate::store::registry::Env;
 use crate::store::{Error, ErrorKind, Result, StoreUrl};
 
-pub use update::{set_in_file, update_file};
+pub use update::{check_file, set_in_file, update_file};
 
 const VARIABLE: &str = "KOPS_STATE_STORE";
 

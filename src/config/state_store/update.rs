@@ -34,6 +34,18 @@ pub fn set_in_file(text: &str, new_value: &str) -> Result<String> {
 /// # Errors
 /// As [`set_in_file`], or what the file system says.
 pub fn update_file(file: &Path, new_value: &str) -> Result<()> {
+    change(file, new_value, true)
+}
+
+/// Whether [`update_file`] would succeed, as far as that can be told without writing.
+///
+/// # Errors
+/// As [`update_file`].
+pub fn check_file(file: &Path, new_value: &str) -> Result<()> {
+    change(file, new_value, false)
+}
+
+fn change(file: &Path, new_value: &str, write: bool) -> Result<()> {
     let failed = |error: std::io::Error| {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -50,7 +62,7 @@ pub fn update_file(file: &Path, new_value: &str) -> Result<()> {
     };
     let before = host::read(file).map_err(failed)?;
     let after = set_in_file(&before, new_value).map_err(|error| error.at(file.display(), None))?;
-    if before == after {
+    if before == after || !write {
         return Ok(());
     }
     host::replace(file, &after).map_err(failed)
