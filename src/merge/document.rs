@@ -460,4 +460,22 @@ mod tests {
         }
         assert!(edits >= 10, "the sample alone has more");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_edited_rightly_or_not_at_all(
+            text in "(a|b|: |:|- |\n|\n  |\r\n|#|'|\"|\\{|\\}|\\[|\\]|, |---\n|&x |\\*x|!!str |\\||>|\u{e9}|a: |b: |\n  a: ){0,24}",
+            value in "[a-z:# '\"\n\u{e9}]{0,6}",
+        ) {
+            if let Ok(mut document) = Document::parse(&text) {
+                let path = Path::keys(&["a", "b"]);
+                if document.set(0, &path, &value).is_ok() {
+                    let found = document.get(0, &path).and_then(Value::as_str);
+                    proptest::prop_assert_eq!(found, Some(value.as_str()));
+                } else {
+                    proptest::prop_assert_eq!(document.text(), text);
+                }
+            }
+        }
+    }
 }

@@ -459,4 +459,11 @@ mod tests {
             })
             .collect()
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_keeps_its_lines(text in "([-a-z:='\"{}\\[\\],|>& #\n\r\u{e9}]|token|password: |name|value|Data|://|@|Bearer |-----BEGIN PRIVATE KEY-----|-----END ){0,40}") {
+            proptest::prop_assert_eq!(mask(&text).lines().count(), text.lines().count());
+        }
+    }
 }
