@@ -48,6 +48,14 @@ class Server:
         self.folder = ROOT / self.instance
         self.log = self.folder / {"radosgw": "client.rgw.a.log", "moto": "moto.log"}[self.kind]
 
+    def description(self):
+        if not self.instance:
+            return "a given endpoint"
+        if self.kind == "moto":
+            return "moto"
+        out = subprocess.run(["radosgw", "--version"], capture_output=True, text=True, check=True).stdout
+        return f"radosgw {re.search(r'[0-9.]+', out)[0]}"
+
     def stop(self):
         if self.instance:
             subprocess.run([REPOSITORY / "tests" / "servers" / "stop", self.instance], check=True)

@@ -105,6 +105,7 @@ class Rclone(Tool):
 
 class S3sync(Tool):
     name = "s3sync"
+    note = "its part copies have no Content-Length, which radosgw refuses"
     # 3 is "done, with a warning": radosgw does not return the ETag that s3sync wants to compare.
     success = frozenset({0, 3})
 
