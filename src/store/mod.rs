@@ -6,6 +6,7 @@
 mod body;
 pub mod contract;
 mod error;
+pub mod file;
 mod key;
 pub mod mem;
 pub mod probe;
