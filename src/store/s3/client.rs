@@ -135,12 +135,21 @@ impl Clients {
         let first_region = match &region {
             Region::Fixed(region) | Region::Discover(region) => region.clone(),
         };
+        // AWS is where regions must be found, whatever its endpoint.
+        let region = match region {
+            Region::Fixed(first) if self.finds_regions(url) => Region::Discover(first),
+            region => region,
+        };
         let account = Arc::clone(
             lock(&self.0.accounts)
                 .entry(settings.clone())
                 .or_insert_with(|| Arc::new(self.account(settings, first_region))),
         );
         S3Store::open(url, account, region, &self.0.env)
+    }
+
+    fn finds_regions(&self, url: &StoreUrl) -> bool {
+        self.0.tuning.assume_aws && !url.options.contains_key("region")
     }
 
     fn account(&self, settings: Settings, first_region: String) -> Account {

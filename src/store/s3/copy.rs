@@ -99,7 +99,7 @@ impl S3Store {
         key: &Key,
         options: &WriteOptions,
     ) -> Result<Meta, Refusal> {
-        let full = self.full(key.as_str());
+        let full = self.new_name("copy", key).map_err(Refusal::Failed)?;
         let uncertain = AtomicBool::new(false);
         let impossible = AtomicBool::new(false);
         let policy = &self.shared.account.tuning().retry;
@@ -278,7 +278,7 @@ impl S3Store {
             user: head.user.clone(),
             checksum: None,
         };
-        let full = self.full(key.as_str());
+        let full = self.new_name("copy", key).map_err(failed)?;
         let tagging = source.tagging(from_key).await.map_err(failed)?;
         let mut upload = self
             .start(key, &full, &options, tagging)

@@ -55,6 +55,7 @@ impl S3Store {
     pub(super) async fn put_parts(
         &self,
         key: &Key,
+        full: &str,
         first: Bytes,
         pieces: Pieces,
         announced: Option<u64>,
@@ -75,8 +76,7 @@ impl S3Store {
                     "write it without a condition, after making sure that nobody else writes it",
                 ));
         }
-        let full = self.full(key.as_str());
-        let mut upload = self.start(key, &full, options, None).await?;
+        let mut upload = self.start(key, full, options, None).await?;
         let result = async {
             let parts = self
                 .send_parts(key, &upload, first, pieces, announced, options)

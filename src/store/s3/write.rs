@@ -115,12 +115,15 @@ pub(super) enum Settled {
 
 impl S3Store {
     pub(super) async fn put(&self, key: &Key, body: Body, options: &WriteOptions) -> Result<Meta> {
+        let full = self.new_name("write", key)?;
         let announced = body.size();
         let mut pieces = Pieces::new(body);
         let limit = self.single_limit(&options.precondition);
         let first = pieces.next(limit).await?;
         if !pieces.at_end().await? {
-            return self.put_parts(key, first, pieces, announced, options).await;
+            return self
+                .put_parts(key, &full, first, pieces, announced, options)
+                .await;
         }
         self.check_size(key, announced, pieces.seen)?;
         let md5 = Checksum::of(Algorithm::Md5, &first);
@@ -128,7 +131,7 @@ impl S3Store {
             Algorithm::Md5 => md5.clone(),
             other => Checksum::of(other, &first),
         })?;
-        self.put_single(key, first, md5, options).await
+        self.put_single(key, &full, first, md5, options).await
     }
 
     /// The longest body in bytes that goes up in one request.
@@ -171,11 +174,11 @@ impl S3Store {
     async fn put_single(
         &self,
         key: &Key,
+        full: &str,
         bytes: Bytes,
         md5: Checksum,
         options: &WriteOptions,
     ) -> Result<Meta> {
-        let full = self.full(key.as_str());
         let written = Written {
             size: bytes.len() as u64,
             tag: Some(Tag(md5.hex())),
@@ -190,9 +193,9 @@ impl S3Store {
             let policy = &self.shared.account.tuning().retry;
             let attempt = |_| async {
                 let sent = self
-                    .put_once(&full, &bytes, &written, options, &conditions)
+                    .put_once(full, &bytes, &written, options, &conditions)
                     .await;
-                sent.map_err(|failure| self.write_error(key, &full, failure, options, &uncertain))
+                sent.map_err(|failure| self.write_error(key, full, failure, options, &uncertain))
             };
             let refusal = match policy.run(attempt).await {
                 Ok(answer) => {
