@@ -1,1 +1,11 @@
 //! Integration tests, by capability: one binary, so that the AWS SDK is linked once.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy allows these in test functions only, not in what they share"
+)]
+
+mod store_file;
+mod store_model;
