@@ -188,29 +188,34 @@ impl Join {
             (None, None) => return Ok(None),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(source), Some(target)) => source.name().cmp(target.name()),
+            (Some(source), Some(target)) => order(source, target),
         };
         let source = (order.is_le()).then(|| self.source.head.take()).flatten();
         let target = (order.is_ge()).then(|| self.target.head.take()).flatten();
-        Ok(self.step(source, target))
+        Ok(step(source, target))
     }
+}
 
-    fn step(&mut self, source: Option<Entry>, target: Option<Entry>) -> Option<Step> {
-        match (source.map(split), target.map(split)) {
-            (Some(Ok(source)), Some(Ok(target))) => Some(Step::Both(source, target)),
-            (Some(Ok(source)), None) => Some(Step::Source(source)),
-            (None, Some(Ok(target))) => Some(Step::Target(target)),
-            // Of two under one name the foreign one goes first and the other comes next.
-            (Some(Err(foreign)), target) => {
-                self.target.head = target.map(unsplit);
-                Some(Step::ForeignSource(foreign))
-            }
-            (source, Some(Err(foreign))) => {
-                self.source.head = source.map(unsplit);
-                Some(Step::ForeignTarget(foreign))
-            }
-            (None, None) => None,
+/// Of two under one name the foreign one goes first and alone.
+fn order(source: &Entry, target: &Entry) -> Ordering {
+    let is_object = |entry| matches!(entry, &Entry::Object(_));
+    source.name().cmp(target.name()).then_with(|| {
+        let foreign_first = is_object(source).cmp(&is_object(target));
+        match foreign_first {
+            Ordering::Equal if !is_object(source) => Ordering::Less,
+            order => order,
         }
+    })
+}
+
+fn step(source: Option<Entry>, target: Option<Entry>) -> Option<Step> {
+    match (source.map(split), target.map(split)) {
+        (Some(Ok(source)), Some(Ok(target))) => Some(Step::Both(source, target)),
+        (Some(Ok(source)), _) => Some(Step::Source(source)),
+        (Some(Err(foreign)), _) => Some(Step::ForeignSource(foreign)),
+        (None, Some(Ok(target))) => Some(Step::Target(target)),
+        (None, Some(Err(foreign))) => Some(Step::ForeignTarget(foreign)),
+        (None, None) => None,
     }
 }
 
@@ -223,13 +228,6 @@ pub(super) fn split(entry: Entry) -> Result<Meta, Foreign> {
             size: None,
             reason: "a recursive listing gave a folder".to_owned(),
         }),
-    }
-}
-
-fn unsplit(parts: Result<Meta, Foreign>) -> Entry {
-    match parts {
-        Ok(meta) => Entry::Object(meta),
-        Err(Foreign { name, size, reason }) => Entry::Foreign { name, size, reason },
     }
 }
 
