@@ -251,3 +251,23 @@ async fn an_abandoned_write_leaves_nothing() {
     drop(store);
     assert_eq!(scratch.disk("store"), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_that_come_and_go_share_the_staging_folder() {
+    let scratch = Arc::new(Scratch::new());
+    let writers = (0..4).map(|writer| {
+        let scratch = Arc::clone(&scratch);
+        tokio::spawn(async move {
+            for _ in 0..300 {
+                let store = scratch.store();
+                put(&store, &format!("k{writer}"), "x")
+                    .await
+                    .expect("a write");
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("all writes");
+    }
+    assert_eq!(scratch.disk("store"), ["k0", "k1", "k2", "k3"]);
+}
