@@ -67,6 +67,7 @@ pub(super) struct Feed {
     entries: mpsc::Receiver<Line>,
     head: Option<Entry>,
     ended: bool,
+    may_be_missing: bool,
     url: String,
     _pump: JoinSet<()>,
 }
@@ -83,6 +84,7 @@ impl Feed {
             entries,
             head: None,
             ended: false,
+            may_be_missing: false,
             url: store.url().to_owned(),
             _pump: pump,
         }
@@ -100,6 +102,9 @@ impl Feed {
         match self.entries.recv().await {
             Some(Ok(Some(entry))) => self.head = Some(entry),
             Some(Ok(None)) => self.ended = true,
+            Some(Err(error)) if self.may_be_missing && *error.kind() == ErrorKind::NotFound => {
+                self.ended = true;
+            }
             Some(Err(error)) => return Err(error),
             None => {
                 return Err(
@@ -179,6 +184,17 @@ impl Join {
             source: Feed::open(source, scope.clone()),
             target: Feed::open(target, scope.clone()),
         }
+    }
+
+    /// A join for writing to the target: a folder that comes with its first object has none yet.
+    pub(super) fn open_to_write(
+        source: &Arc<dyn Store>,
+        target: &Arc<dyn Store>,
+        scope: &Scope,
+    ) -> Self {
+        let mut join = Self::open(source, target, scope);
+        join.target.may_be_missing = target.capabilities().hierarchical;
+        join
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Step>> {
