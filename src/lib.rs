@@ -3,7 +3,11 @@
 //! Arrows point one way: `cli → lua → session → transfer → store`, with `config` and `merge`
 //! beside. See `docs/architecture.md`.
 
+pub mod config;
+#[cfg(test)]
+mod fixture;
 pub mod lua;
+pub mod merge;
 pub mod session;
 pub mod store;
 pub mod text;

@@ -6,11 +6,13 @@
 mod body;
 pub mod contract;
 mod error;
+pub mod file;
 mod key;
 pub mod mem;
 pub mod probe;
 pub mod registry;
 pub mod retry;
+pub mod s3;
 mod url;
 
 use std::any::Any;

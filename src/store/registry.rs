@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, mem};
+use super::{Error, ErrorKind, Result, Store, StoreUrl, file, mem, s3};
 
 /// The process environment as it was when kstate started, handed down so that nothing below
 /// reads the real one and tests need not touch it.
@@ -67,6 +67,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Env {
 pub struct Registry {
     env: Env,
     memory: mem::Buckets,
+    s3: s3::Clients,
 }
 
 impl Registry {
@@ -75,6 +76,7 @@ impl Registry {
     pub fn new(env: Env) -> Self {
         Self {
             memory: mem::Buckets::default(),
+            s3: s3::Clients::new(env.clone()),
             env,
         }
     }
@@ -92,7 +94,9 @@ impl Registry {
     /// [`ErrorKind::Invalid`] when the scheme is unknown or its settings are missing.
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         match url.scheme.as_str() {
+            "file" => Ok(Arc::new(file::FileStore::open(url)?)),
             "memfs" => Ok(Arc::new(self.memory.open(url))),
+            "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
             other => Err(unknown_scheme(other, url)),
         }
     }

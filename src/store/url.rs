@@ -138,7 +138,7 @@ impl StoreUrl {
     }
 
     /// Checks that every option is known; file and memory stores have none.
-    pub(super) fn check_options(options: &UrlOptions) -> Result<()> {
+    pub(crate) fn check_options(options: &UrlOptions) -> Result<()> {
         for name in options.keys() {
             if SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
                 return Err(secret_in_url(""));

@@ -24,7 +24,8 @@ pub enum Method {
     Checksum,
     /// The stored bytes of at least one side were read, those of the other too or hashed.
     Content,
-    /// The service copied the version asked for and reports its size; it publishes no checksum.
+    /// The service copied the version asked for and reports its size; it publishes no checksum
+    /// of this object that could be compared, as S3 does for one that was uploaded in parts.
     Size,
 }
 

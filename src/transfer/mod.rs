@@ -47,7 +47,8 @@ pub struct SyncOptions {
     pub filter: Filter,
     /// Keys that are left alone although the filter takes them: neither copied nor deleted.
     pub hold_back: Option<Filter>,
-    /// What is copied before all else: each of these is complete before the next one starts.
+    /// What is copied before all else: each of these is complete before the next one starts,
+    /// and the pass ends at one that can't be completed.
     pub first: Vec<Filter>,
     /// How many objects are on their way at once.
     pub concurrency: usize,

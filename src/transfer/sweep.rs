@@ -70,6 +70,10 @@ impl Run {
             return Ok(());
         }
         let failures = self.lane.target.delete_many(batch.clone()).await;
+        // One that names no key would make an object that is still there look deleted.
+        if let Some(error) = failures.iter().find(|error| error.key().is_none()) {
+            return Err(error.clone());
+        }
         for key in batch {
             let failure = failures.iter().find(|e| e.key() == Some(key.as_str()));
             let outcome = failure.map_or(Outcome::Deleted, |e| Outcome::Failed(e.clone()));

@@ -1,7 +1,16 @@
 //! The S3 double keeps what it promises, seen through the AWS SDK.
-#![expect(clippy::expect_used, reason = "a test that panics has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
+mod access;
+mod faults;
+mod listings;
+mod multipart;
 mod objects;
+mod personalities;
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -44,4 +53,16 @@ fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata>(
 async fn text(output: GetObjectOutput) -> String {
     let bytes = output.body.collect().await.expect("the body").into_bytes();
     String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// Serves a bucket until it is stopped, for benches and other clients:
+/// `cargo nextest run --run-ignored only --no-capture serve_for_others`.
+#[test]
+#[ignore = "runs until it is stopped"]
+fn serve_for_others() {
+    let double = S3Double::builder().bucket("bench").bucket("other").start();
+    for (name, value) in double.env() {
+        println!("export {name}={value}");
+    }
+    std::thread::park();
 }

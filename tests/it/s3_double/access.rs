@@ -54,9 +54,11 @@ impl Gate {
             let (number, struck) = log.record(request);
             (number, struck, log.before.clone())
         };
-        let action = before.and_then(|hook| hook(number, request)).or(struck);
+        let action = before
+            .and_then(|hook| hook.call(number, request))
+            .or(struck);
         let action = match action {
-            Some(Action::Call(hook)) => hook(number, request),
+            Some(Action::Call(hook)) => hook.call(number, request),
             action => action,
         };
         {
@@ -125,10 +127,9 @@ impl Gate {
                 "aws-chunked uploads are not supported"
             ));
         }
-        let checksum = request
-            .headers
-            .keys()
-            .any(|name| name.starts_with("x-amz-checksum-") && name != "x-amz-checksum-mode");
+        let upload = matches!(request.op.as_str(), "PutObject" | "UploadPart");
+        let mut names = request.headers.keys();
+        let checksum = upload && names.any(|name| name.starts_with("x-amz-checksum-"));
         if checksum && quirks.checksums == Checksums::Refused {
             return Err(s3_error!(InvalidArgument, "unknown checksum header"));
         }

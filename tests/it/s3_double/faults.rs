@@ -6,11 +6,32 @@ use std::time::Duration;
 
 use super::log::Request;
 
+type Callback = dyn Fn(u64, &Request) -> Option<Action> + Send + Sync;
+
 /// Called with a request's number and the request; answers what goes wrong, or `None`.
-pub(crate) type Hook = Arc<dyn Fn(u64, &Request) -> Option<Action> + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct Hook(Arc<Callback>);
+
+impl Hook {
+    pub(crate) fn new(
+        hook: impl Fn(u64, &Request) -> Option<Action> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    pub(crate) fn call(&self, number: u64, request: &Request) -> Option<Action> {
+        (self.0)(number, request)
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
 
 /// What goes wrong.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// The status and error code instead of doing anything.
     Status(u16, &'static str),
@@ -61,15 +82,16 @@ impl Action {
         )
     }
 
-    /// A fault with this action and status 503, as S3 asks for fewer requests.
+    /// [`Action::Call`] with this hook.
+    pub(crate) fn call(
+        hook: impl Fn(u64, &Request) -> Option<Action> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Call(Hook::new(hook))
+    }
+
+    /// 503, as S3 asks for fewer requests.
     pub(crate) fn slow_down() -> Self {
         Self::Status(503, "SlowDown")
-    }
-}
-
-impl fmt::Debug for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Action")
     }
 }
 

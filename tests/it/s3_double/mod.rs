@@ -8,6 +8,8 @@
 //! let double = S3Double::builder().personality(Personality::Ceph).page_size(3).bucket("b").start();
 //! double.put("b", "key", "value");
 //! double.fault(Fault::on("GetObject").key("key").nth(2).then(Action::slow_down()));
+//! // a process dies at its fifth request, before anything is written, and gets no answer
+//! double.before_requests(move |n, _| (n == 5).then(|| { kill(child); Action::Hang }));
 //! ```
 
 #![expect(
@@ -39,6 +41,7 @@ use bytes::Bytes;
 use s3s::auth::SimpleAuth;
 
 pub(crate) use self::content::Content;
+use self::faults::Hook;
 pub(crate) use self::faults::{Action, Fault};
 pub(crate) use self::log::Request;
 pub(crate) use self::personality::Personality;
@@ -332,12 +335,13 @@ impl S3Double {
     }
 
     /// Calls `hook` with the number of every request, counted from 1, before anything is done
-    /// for it. What it answers comes before any fault.
+    /// for it. What it answers comes before any fault. It may block, and may use the double, but
+    /// must not own it.
     pub(crate) fn before_requests(
         &self,
         hook: impl Fn(u64, &Request) -> Option<Action> + Send + Sync + 'static,
     ) {
-        self.shared.log().before = Some(Arc::new(hook));
+        self.shared.log().before = Some(Hook::new(hook));
     }
 
     /// Calls `hook` with the number of every request after it was carried out, before the answer
@@ -346,7 +350,7 @@ impl S3Double {
         &self,
         hook: impl Fn(u64, &Request) -> Option<Action> + Send + Sync + 'static,
     ) {
-        self.shared.log().after = Some(Arc::new(hook));
+        self.shared.log().after = Some(Hook::new(hook));
     }
 
     /// Every request since the start or the last reset.

@@ -20,7 +20,8 @@ pub(crate) enum Personality {
     /// `DigitalOcean` Spaces: conditional writes are refused with 501, copies from another region
     /// too; buckets have no encryption setting.
     Spaces,
-    /// Linode Object Storage: refuses aws-chunked uploads and checksum headers, has no SSE.
+    /// Linode Object Storage: refuses aws-chunked uploads and uploads with checksum headers, has
+    /// no SSE.
     Linode,
     /// Scaleway Object Storage: conditional puts work, copies stay within a region, no bucket
     /// encryption setting, conditions elsewhere are ignored.
@@ -47,7 +48,7 @@ pub(crate) enum Checksums {
     Silent,
     /// Neither verifies nor answers.
     Unverified,
-    /// Answers 400 to a request that has one.
+    /// Answers 400 to an upload that has one.
     Refused,
 }
 

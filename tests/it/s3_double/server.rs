@@ -125,7 +125,7 @@ async fn handle(
         return instead(action);
     }
     let hook = shared.log().after.clone();
-    let action = hook.and_then(|hook| hook(number, &request)).or(action);
+    let action = hook.and_then(|hook| hook.call(number, &request)).or(action);
     match action {
         Some(Action::Hang | Action::HangAfterCommit) => std::future::pending().await,
         Some(action) => after_commit(&action, response).await,

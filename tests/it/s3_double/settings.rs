@@ -235,7 +235,7 @@ pub(crate) fn get_acl(shared: &Shared, input: &GetObjectAclInput) -> S3Result<Ge
         Some("authenticated-read") => grants.push(group("AuthenticatedUsers", Permission::READ)),
         Some("bucket-owner-read") => grants.push(user("bucket-owner", Permission::READ)),
         Some("bucket-owner-full-control") => {
-            grants.push(user("bucket-owner", Permission::FULL_CONTROL))
+            grants.push(user("bucket-owner", Permission::FULL_CONTROL));
         }
         _ => {}
     }

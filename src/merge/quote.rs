@@ -1,0 +1,172 @@
+//! Writing a string as a YAML scalar that every reader takes for the same string.
+//!
+//! kOps reads YAML 1.1 (`go.yaml.in` v2), most others 1.2: what either would take for a boolean,
+//! a number, a date or a null is quoted.
+
+/// How a scalar stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Single,
+    Double,
+}
+
+impl Style {
+    /// The style of a scalar's source text. A block scalar counts as plain.
+    pub(super) fn of(source: &str) -> Self {
+        match source.as_bytes().first() {
+            Some(b'\'') => Self::Single,
+            Some(b'"') => Self::Double,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The scalar for `value`, in the wished style where that can hold it.
+pub(super) fn scalar(value: &str, style: Style) -> String {
+    match style {
+        Style::Plain if is_plain(value) => value.to_owned(),
+        Style::Single if value.chars().all(is_printable) => {
+            format!("'{}'", value.replace('\'', "''"))
+        }
+        _ => double(value),
+    }
+}
+
+fn double(value: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            c if is_printable(c) => quoted.push(c),
+            c => quoted.extend(format!("\\U{:08X}", u32::from(c)).chars()),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a character may stand for itself in a quoted scalar on one line.
+fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+}
+
+/// Whether a string may stand without quotes, in block and in flow context. Errs on the side of
+/// quoting: only letters, digits and the punctuation of paths and URLs, nothing that resolves.
+fn is_plain(value: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "/._-:@+=~ ".contains(c);
+    let starts_well = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    starts_well
+        && value.chars().all(safe)
+        && !value.ends_with([':', ' '])
+        && !value.contains(": ")
+        && !value.contains("  ")
+        && !is_word(value)
+}
+
+/// The words of YAML 1.1 and 1.2 that are no strings, in any case.
+fn is_word(value: &str) -> bool {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_would_resolve_is_quoted() {
+        for value in [
+            "",
+            "y",
+            "No",
+            "ON",
+            "off",
+            "true",
+            "null",
+            "~",
+            "1",
+            "1.30",
+            "1_000",
+            "12:30:45",
+            "0x1f",
+            "0o7",
+            "1e3",
+            ".inf",
+            ".5",
+            "-1",
+            "+1",
+            "2016-12-10",
+            "=",
+            "<<",
+            "-",
+            "- a",
+            "? a",
+            "a: b",
+            "a:",
+            " a",
+            "a ",
+            "a #b",
+            "#a",
+            "&a",
+            "*a",
+            "!a",
+            "|",
+            ">",
+            "%a",
+            "@a",
+            "`a",
+            "{a}",
+            "[a]",
+            "a,b",
+            "---",
+            "a\tb",
+            "a\nb",
+            "'a",
+            "\"a",
+            "ü",
+        ] {
+            let written = scalar(value, Style::Plain);
+            assert!(
+                written.starts_with('"'),
+                "{value:?} was written as {written}"
+            );
+        }
+        for value in [
+            "s3://b/c.example.com",
+            "/srv/state",
+            "gs://b",
+            "a b",
+            "nope",
+            "file:///x",
+        ] {
+            assert_eq!(scalar(value, Style::Plain), value);
+        }
+    }
+
+    #[test]
+    fn every_style_reads_back() {
+        for value in [
+            "a",
+            "it's",
+            "a\"b\\c",
+            "a\nb\tc\r",
+            "\u{7}\u{85}\u{2028}\u{feff}",
+            "ü €",
+        ] {
+            for style in [Style::Plain, Style::Single, Style::Double] {
+                let written = scalar(value, style);
+                let read: String = serde_yaml::from_str(&written).expect("YAML");
+                assert_eq!(read, value, "{written}");
+            }
+        }
+    }
+}

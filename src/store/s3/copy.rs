@@ -1,0 +1,429 @@
+//! Copies that the service makes itself, within one account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_s3::operation::copy_object::CopyObjectOutput;
+use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use futures::{StreamExt, TryStreamExt, stream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::client::lock;
+use super::encryption::Encryption;
+use super::error::Failure;
+use super::multipart::{MOST_PARTS, Part, Upload};
+use super::write::{Conditions, Settled, Written};
+use super::{S3Store, md5_in, quoted, tag_of};
+use crate::store::{Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions};
+
+/// What stays as it is in the header that names the source.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// One version of one object, as a copy's headers name it.
+struct Origin<'a> {
+    store: &'a S3Store,
+    from: &'a Meta,
+    /// `bucket/key`, percent-encoded.
+    path: String,
+    tag: Tag,
+}
+
+/// Why there is no copy.
+enum Refusal {
+    /// The service doesn't copy between these buckets: the bytes must go through here.
+    Impossible,
+    Failed(Error),
+}
+
+impl S3Store {
+    pub(super) async fn copy_here(
+        &self,
+        source: &Self,
+        from: &Meta,
+        key: &Key,
+        options: &WriteOptions,
+    ) -> Result<Option<Meta>> {
+        let account = &self.shared.account;
+        if !Arc::ptr_eq(account, &source.shared.account) {
+            return Ok(None);
+        }
+        let pair = (
+            source.shared.bucket_name.clone(),
+            self.shared.bucket_name.clone(),
+        );
+        let is_conditional = options.precondition != Precondition::None;
+        if (is_conditional && !account.vendor.late_conditions)
+            || !is_proven(options, from)
+            || lock(&account.uncopyable).contains(&pair)
+        {
+            return Ok(None);
+        }
+        let tag = match &from.tag {
+            Some(tag) => tag.clone(),
+            None => match source.head("copy", &from.key).await?.tag {
+                Some(tag) => tag,
+                None => return Ok(None),
+            },
+        };
+        let name = format!("{}/{}", pair.0, source.full(from.key.as_str()));
+        let origin = Origin {
+            store: source,
+            from,
+            path: utf8_percent_encode(&name, PLAIN).to_string(),
+            tag,
+        };
+        let copied = if from.size > account.tuning().largest_copy {
+            self.copy_parts(&origin, key, options).await
+        } else {
+            self.copy_whole(&origin, key, options).await
+        };
+        match copied {
+            Ok(meta) => Ok(Some(meta)),
+            Err(Refusal::Failed(error)) => Err(error),
+            Err(Refusal::Impossible) => {
+                tracing::debug!(from = pair.0, to = pair.1, "no server-side copies here");
+                lock(&account.uncopyable).insert(pair);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn copy_whole(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        options: &WriteOptions,
+    ) -> Result<Meta, Refusal> {
+        let full = self.new_name("copy", key).map_err(Refusal::Failed)?;
+        let uncertain = AtomicBool::new(false);
+        let impossible = AtomicBool::new(false);
+        let policy = &self.shared.account.tuning().retry;
+        let attempt = |_| async {
+            let sent = self.copy_once(origin, &full, options).await;
+            sent.map_err(|failure| {
+                uncertain.fetch_or(failure.is_uncertain(), Ordering::Relaxed);
+                impossible.store(is_impossible(&failure), Ordering::Relaxed);
+                self.copy_error(origin, key, &full, failure)
+            })
+        };
+        let answer = match policy.run(attempt).await {
+            Ok(answer) => answer,
+            Err(_) if impossible.load(Ordering::Relaxed) => return Err(Refusal::Impossible),
+            Err(error) if matches!(error.kind(), ErrorKind::PreconditionFailed { .. }) => {
+                let uncertain = uncertain.load(Ordering::Relaxed);
+                let settled = self.settle_copy(origin, key, options, error, uncertain);
+                return settled.await.map_err(Refusal::Failed);
+            }
+            Err(error) => return Err(Refusal::Failed(error)),
+        };
+        let tag = answer
+            .copy_object_result()
+            .and_then(|result| result.e_tag())
+            .and_then(tag_of);
+        self.check_copy(origin, key, tag.as_ref(), &answer)
+            .await
+            .map_err(Refusal::Failed)?;
+        let checksum = tag
+            .as_ref()
+            .and_then(|tag| md5_in(tag, answer.server_side_encryption()));
+        Ok(Meta {
+            key: key.clone(),
+            modified: None,
+            tag,
+            checksum,
+            ..origin.from.clone()
+        })
+    }
+
+    async fn copy_once(
+        &self,
+        origin: &Origin<'_>,
+        full: &str,
+        options: &WriteOptions,
+    ) -> Result<CopyObjectOutput, Failure> {
+        let encryption = self.encryption().await.map_err(Failure::ours)?;
+        let failure = match self.send_copy(origin, full, options, &encryption).await {
+            Err(failure)
+                if failure.is_refused_feature() && self.may_drop_encryption(&encryption) =>
+            {
+                failure
+            }
+            result => return result,
+        };
+        tracing::debug!(?failure, "trying the copy without an encryption header");
+        let plain = Encryption::default();
+        let answer = self.send_copy(origin, full, options, &plain).await?;
+        self.drop_encryption();
+        Ok(answer)
+    }
+
+    async fn send_copy(
+        &self,
+        origin: &Origin<'_>,
+        full: &str,
+        options: &WriteOptions,
+        encryption: &Encryption,
+    ) -> Result<CopyObjectOutput, Failure> {
+        let conditions = Conditions::new(&options.precondition, false);
+        let client = self.client("copy").await.map_err(Failure::ours)?;
+        let request = client
+            .copy_object()
+            .bucket(&self.shared.bucket_name)
+            .key(full)
+            .copy_source(&origin.path)
+            .copy_source_if_match(quoted(&origin.tag))
+            .metadata_directive(MetadataDirective::Copy)
+            .set_acl(self.shared.acl.clone())
+            .set_server_side_encryption(encryption.algorithm.clone())
+            .set_ssekms_key_id(encryption.key.clone())
+            .set_if_none_match(conditions.if_none_match)
+            .set_if_match(conditions.if_match);
+        request.send().await.map_err(|error| Failure::of(&error))
+    }
+
+    fn copy_error(&self, origin: &Origin<'_>, key: &Key, full: &str, failure: Failure) -> Error {
+        if failure.is(&["NoSuchKey", "NotFound"]) {
+            return Error::not_found("copy", &origin.store.url, &origin.from.key);
+        }
+        failure.into_error(&self.call("copy", "s3:PutObject", Some((key, full))))
+    }
+
+    /// A copy was refused for a condition: on the source, or on the target.
+    async fn settle_copy(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        options: &WriteOptions,
+        refusal: Error,
+        uncertain: bool,
+    ) -> Result<Meta> {
+        let source = origin.store.head("copy", &origin.from.key).await?;
+        if source.tag.as_ref() != Some(&origin.tag) {
+            let kind = ErrorKind::PreconditionFailed { found: source.tag };
+            let message = "the source is no longer the version that was listed";
+            return Err(origin.store.error(kind, "copy", &origin.from.key, message));
+        }
+        let refusal = match options.precondition {
+            Precondition::IfAbsent => self.error(
+                ErrorKind::AlreadyExists,
+                "copy",
+                key,
+                "the object exists already",
+            ),
+            _ => refusal,
+        };
+        let written = Written {
+            size: source.size,
+            tag: source.checksum.is_some().then(|| origin.tag.clone()),
+            md5: source.checksum.clone(),
+        };
+        match Box::pin(self.settle(key, &written, options, refusal, uncertain)).await? {
+            Settled::Ours(meta) => Ok(*meta),
+            Settled::Misread(refusal) => Err(refusal),
+        }
+    }
+
+    /// Compares the copy's tag with the source's where both are MD5s of their bytes.
+    async fn check_copy(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        tag: Option<&Tag>,
+        answer: &CopyObjectOutput,
+    ) -> Result<()> {
+        let Some(tag) = tag else {
+            return Ok(());
+        };
+        let copied = md5_in(tag, answer.server_side_encryption());
+        let listed = md5_in(&origin.tag, None);
+        if copied.is_none() || listed.is_none() || copied == listed {
+            return Ok(());
+        }
+        // Only a HEAD tells whether the source's tag is a KMS object's, which is no MD5.
+        let source = origin.store.head("copy", &origin.from.key).await?;
+        if source.checksum.is_none() || source.tag.as_ref() != Some(&origin.tag) {
+            return Ok(());
+        }
+        let message = format!(
+            "the copy has other bytes than the source: its ETag is {}, not {}",
+            tag.0, origin.tag.0
+        );
+        Err(self.error(ErrorKind::Corrupt, "copy", key, message))
+    }
+
+    /// Copies in parts, which carry over nothing but the bytes: the rest is sent anew.
+    async fn copy_parts(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        options: &WriteOptions,
+    ) -> Result<Meta, Refusal> {
+        let failed = Refusal::Failed;
+        let source = origin.store;
+        let from_key = &origin.from.key;
+        let head = source.head("copy", from_key).await.map_err(failed)?;
+        if head.tag.as_ref() != Some(&origin.tag) {
+            let kind = ErrorKind::PreconditionFailed { found: head.tag };
+            let message = "the source is no longer the version that was listed";
+            return Err(failed(source.error(kind, "copy", from_key, message)));
+        }
+        let options = WriteOptions {
+            precondition: options.precondition.clone(),
+            content_type: head.content_type.clone(),
+            user: head.user.clone(),
+            checksum: None,
+        };
+        let full = self.new_name("copy", key).map_err(failed)?;
+        let tagging = source.tagging(from_key).await.map_err(failed)?;
+        let mut upload = self
+            .start(key, &full, &options, tagging)
+            .await
+            .map_err(failed)?;
+        let result = async {
+            let parts = self.send_copies(origin, key, &upload, head.size).await?;
+            let written = Written {
+                size: head.size,
+                tag: None,
+                md5: None,
+            };
+            self.complete(key, &mut upload, parts, written, &options)
+                .await
+                .map_err(Refusal::Failed)
+        }
+        .await;
+        if result.is_err() {
+            upload.abort().await;
+        }
+        result
+    }
+
+    async fn send_copies(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        upload: &Upload,
+        size: u64,
+    ) -> Result<Vec<Part>, Refusal> {
+        let tuning = self.shared.account.tuning();
+        let step = tuning.copy_part_size.max(size.div_ceil(MOST_PARTS));
+        let parts = (1..).zip(0..size.div_ceil(step));
+        let mut parts: Vec<Part> = stream::iter(parts)
+            .map(|(number, index)| {
+                let range = index * step..size.min((index + 1) * step);
+                self.send_part_copy(origin, key, upload, number, range)
+            })
+            .buffer_unordered(tuning.parts_at_once)
+            .try_collect()
+            .await?;
+        parts.sort_by_key(|part| part.number);
+        Ok(parts)
+    }
+
+    async fn send_part_copy(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+        upload: &Upload,
+        number: i32,
+        range: std::ops::Range<u64>,
+    ) -> Result<Part, Refusal> {
+        let impossible = AtomicBool::new(false);
+        let send = |_| async {
+            let request = upload
+                .client
+                .upload_part_copy()
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .part_number(number)
+                .copy_source(&origin.path)
+                .copy_source_if_match(quoted(&origin.tag))
+                .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1));
+            request.send().await.map_err(|error| {
+                let failure = Failure::of(&error);
+                impossible.store(is_impossible(&failure), Ordering::Relaxed);
+                self.copy_error(origin, key, &upload.key, failure)
+            })
+        };
+        let policy = &self.shared.account.tuning().retry;
+        let answer = match policy.run(send).await {
+            Ok(answer) => answer,
+            Err(_) if impossible.load(Ordering::Relaxed) => return Err(Refusal::Impossible),
+            Err(error) => return Err(Refusal::Failed(error)),
+        };
+        let result = answer
+            .copy_part_result
+            .unwrap_or_else(|| aws_sdk_s3::types::CopyPartResult::builder().build());
+        let done = CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(result.e_tag)
+            .set_checksum_crc32(result.checksum_crc32)
+            .set_checksum_crc32_c(result.checksum_crc32_c)
+            .set_checksum_crc64_nvme(result.checksum_crc64_nvme)
+            .build();
+        Ok(Part {
+            number,
+            size: range.end - range.start,
+            done,
+            md5: None,
+        })
+    }
+
+    /// An object's tags as a header has them; none where the service has no tags, or doesn't
+    /// show them to us.
+    async fn tagging(&self, key: &Key) -> Result<Option<String>> {
+        let full = self.full(key.as_str());
+        let policy = &self.shared.account.tuning().retry;
+        let ask = |_| async {
+            let client = self.client("copy").await?;
+            let answer = client
+                .get_object_tagging()
+                .bucket(&self.shared.bucket_name)
+                .key(&full)
+                .send()
+                .await;
+            match answer {
+                Ok(answer) => Ok(answer.tag_set),
+                Err(error) => {
+                    let call = self.call("copy", "s3:GetObjectTagging", Some((key, &full)));
+                    let error = Failure::of(&error).into_error(&call);
+                    if error.is_retryable() {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "the tags of the source can't be read");
+                    Ok(Vec::new())
+                }
+            }
+        };
+        let tags = policy.run(ask).await?;
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let pairs: Vec<String> = tags
+            .iter()
+            .map(|tag| format!("{}={}", encoded(tag.key()), encoded(tag.value())))
+            .collect();
+        Ok((!pairs.is_empty()).then(|| pairs.join("&")))
+    }
+}
+
+/// Whether what the source is known to be already shows what the caller wants proven; else the
+/// bytes must be read.
+fn is_proven(options: &WriteOptions, from: &Meta) -> bool {
+    options.checksum.is_none() || options.checksum == from.checksum
+}
+
+fn is_impossible(failure: &Failure) -> bool {
+    matches!(failure.status(), Some(301 | 307 | 403 | 405 | 501))
+        || failure.is(&[
+            "AccessDenied",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraintException",
+            "InvalidRegion",
+            "InvalidRequest",
+            "NotImplemented",
+        ])
+}

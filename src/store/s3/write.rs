@@ -1,0 +1,477 @@
+//! Writing: one `PutObject` for what is no longer than a part, else a multipart upload.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_s3::operation::put_object::PutObjectOutput;
+use aws_sdk_s3::types::ServerSideEncryption;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::encryption::Encryption;
+use super::error::Failure;
+use super::{S3Store, md5_in, quoted, tag_of};
+use crate::store::{
+    Algorithm, Body, Checksum, Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions,
+};
+
+/// kOps writes this type, and so does AWS when none is given.
+pub(super) const OCTETS: &str = "application/octet-stream";
+
+/// The bytes of a body in pieces of a chosen size. Keeps what it has when a call is given up.
+pub(super) struct Pieces {
+    stream: BoxStream<'static, Result<Bytes>>,
+    ready: Vec<Bytes>,
+    ready_bytes: usize,
+    ended: bool,
+    /// How many bytes have come in so far.
+    pub seen: u64,
+}
+
+impl Pieces {
+    pub(super) fn new(body: Body) -> Self {
+        Self {
+            stream: body.into_stream(),
+            ready: Vec::new(),
+            ready_bytes: 0,
+            ended: false,
+            seen: 0,
+        }
+    }
+
+    /// The next piece of exactly this size; the last one may be shorter or empty.
+    pub(super) async fn next(&mut self, size: usize) -> Result<Bytes> {
+        while self.ready_bytes < size && self.pull().await? {}
+        let mut ready = std::mem::take(&mut self.ready);
+        let mut all = if ready.len() == 1 {
+            ready.remove(0)
+        } else {
+            let mut joined = BytesMut::with_capacity(self.ready_bytes);
+            for chunk in &ready {
+                joined.extend_from_slice(chunk);
+            }
+            joined.freeze()
+        };
+        let piece = all.split_to(size.min(all.len()));
+        self.ready_bytes = all.len();
+        if !all.is_empty() {
+            self.ready.push(all);
+        }
+        Ok(piece)
+    }
+
+    /// Whether nothing more comes.
+    pub(super) async fn at_end(&mut self) -> Result<bool> {
+        while self.ready_bytes == 0 {
+            if !self.pull().await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn pull(&mut self) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        let Some(chunk) = self.stream.next().await.transpose()? else {
+            self.ended = true;
+            return Ok(false);
+        };
+        self.seen += chunk.len() as u64;
+        self.ready_bytes += chunk.len();
+        if !chunk.is_empty() {
+            self.ready.push(chunk);
+        }
+        Ok(true)
+    }
+}
+
+/// What the service must have stored when a write got through.
+pub(super) struct Written {
+    pub size: u64,
+    /// The tag that a service gives to these bytes where its tags are MD5s, where that is known.
+    pub tag: Option<Tag>,
+    /// The MD5 of all bytes, where it is known.
+    pub md5: Option<Checksum>,
+}
+
+/// The headers of a conditional write.
+#[derive(Default)]
+pub(super) struct Conditions {
+    pub if_none_match: Option<String>,
+    pub if_match: Option<String>,
+}
+
+/// How a refused conditional write turns out on a closer look.
+pub(super) enum Settled {
+    /// An earlier attempt, whose answer was lost, did write it.
+    Ours(Box<Meta>),
+    /// The object is the wanted version: the service read the condition in another way.
+    Misread(Error),
+}
+
+impl S3Store {
+    pub(super) async fn put(&self, key: &Key, body: Body, options: &WriteOptions) -> Result<Meta> {
+        let full = self.new_name("write", key)?;
+        let announced = body.size();
+        let mut pieces = Pieces::new(body);
+        let limit = self.single_limit(&options.precondition);
+        let first = pieces.next(limit).await?;
+        if !pieces.at_end().await? {
+            return self
+                .put_parts(key, &full, first, pieces, announced, options)
+                .await;
+        }
+        self.check_size(key, announced, pieces.seen)?;
+        let md5 = Checksum::of(Algorithm::Md5, &first);
+        self.check_sum(key, options, |algorithm| match algorithm {
+            Algorithm::Md5 => md5.clone(),
+            other => Checksum::of(other, &first),
+        })?;
+        self.put_single(key, &full, first, md5, options).await
+    }
+
+    /// The longest body in bytes that goes up in one request.
+    fn single_limit(&self, precondition: &Precondition) -> usize {
+        let tuning = self.shared.account.tuning();
+        let is_conditional = *precondition != Precondition::None;
+        let limit = if is_conditional && !self.shared.account.vendor.late_conditions {
+            tuning.largest_conditional.max(tuning.part_size)
+        } else {
+            tuning.part_size
+        };
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn check_size(&self, key: &Key, announced: Option<u64>, seen: u64) -> Result<()> {
+        match announced {
+            Some(size) if size != seen => {
+                let message = format!("the body has {seen} bytes instead of the announced {size}");
+                Err(self.error(ErrorKind::Corrupt, "write", key, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_sum(
+        &self,
+        key: &Key,
+        options: &WriteOptions,
+        sum: impl FnOnce(Algorithm) -> Checksum,
+    ) -> Result<()> {
+        match &options.checksum {
+            Some(wanted) if sum(wanted.algorithm) != *wanted => {
+                let message = "the bytes don't have the expected checksum; nothing was written";
+                Err(self.error(ErrorKind::Corrupt, "write", key, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn put_single(
+        &self,
+        key: &Key,
+        full: &str,
+        bytes: Bytes,
+        md5: Checksum,
+        options: &WriteOptions,
+    ) -> Result<Meta> {
+        let written = Written {
+            size: bytes.len() as u64,
+            tag: Some(Tag(md5.hex())),
+            md5: Some(md5),
+        };
+        let known = &self.shared.account.bare_tags;
+        let mut bare = known.load(Ordering::Relaxed);
+        let mut may_switch = true;
+        loop {
+            let conditions = Conditions::new(&options.precondition, bare);
+            let uncertain = AtomicBool::new(false);
+            let policy = &self.shared.account.tuning().retry;
+            let attempt = |_| async {
+                let sent = self
+                    .put_once(full, &bytes, &written, options, &conditions)
+                    .await;
+                sent.map_err(|failure| self.write_error(key, full, failure, options, &uncertain))
+            };
+            let refusal = match policy.run(attempt).await {
+                Ok(answer) => {
+                    known.store(bare, Ordering::Relaxed);
+                    let tag = answer.e_tag().and_then(tag_of);
+                    let encryption = answer.server_side_encryption();
+                    return self.written(key, written, tag, encryption, options);
+                }
+                Err(error) if error.is_conflict() => error,
+                Err(error) => return Err(error),
+            };
+            let uncertain = uncertain.load(Ordering::Relaxed);
+            match Box::pin(self.settle(key, &written, options, refusal, uncertain)).await? {
+                Settled::Ours(meta) => return Ok(*meta),
+                Settled::Misread(_) if may_switch => {
+                    may_switch = false;
+                    bare = !bare;
+                }
+                Settled::Misread(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// One request, and one more without the encryption header where only that was refused.
+    async fn put_once(
+        &self,
+        full: &str,
+        bytes: &Bytes,
+        written: &Written,
+        options: &WriteOptions,
+        conditions: &Conditions,
+    ) -> Result<PutObjectOutput, Failure> {
+        let encryption = self.encryption().await.map_err(Failure::ours)?;
+        let failure = match self
+            .send_put(full, bytes, written, options, conditions, &encryption)
+            .await
+        {
+            Err(failure)
+                if failure.is_refused_feature() && self.may_drop_encryption(&encryption) =>
+            {
+                failure
+            }
+            result => return result,
+        };
+        tracing::debug!(?failure, "trying the write without an encryption header");
+        let plain = Encryption::default();
+        let answer = self
+            .send_put(full, bytes, written, options, conditions, &plain)
+            .await?;
+        self.drop_encryption();
+        Ok(answer)
+    }
+
+    async fn send_put(
+        &self,
+        full: &str,
+        bytes: &Bytes,
+        written: &Written,
+        options: &WriteOptions,
+        conditions: &Conditions,
+        encryption: &Encryption,
+    ) -> Result<PutObjectOutput, Failure> {
+        let shared = &self.shared;
+        let md5 = written
+            .md5
+            .as_ref()
+            .filter(|_| !shared.account.vendor.sdk_checksums);
+        let request = self
+            .client("write")
+            .await
+            .map_err(Failure::ours)?
+            .put_object()
+            .bucket(&shared.bucket_name)
+            .key(full)
+            .content_type(options.content_type.as_deref().unwrap_or(OCTETS))
+            .set_metadata(
+                (!options.user.is_empty()).then(|| options.user.clone().into_iter().collect()),
+            )
+            .set_acl(shared.acl.clone())
+            .set_server_side_encryption(encryption.algorithm.clone())
+            .set_ssekms_key_id(encryption.key.clone())
+            .set_content_md5(md5.map(|md5| BASE64_STANDARD.encode(&md5.value)))
+            .set_if_none_match(conditions.if_none_match.clone())
+            .set_if_match(conditions.if_match.clone())
+            .body(bytes.clone().into());
+        request.send().await.map_err(|error| Failure::of(&error))
+    }
+
+    /// What a failed write means under its precondition.
+    pub(super) fn write_error(
+        &self,
+        key: &Key,
+        full: &str,
+        failure: Failure,
+        options: &WriteOptions,
+        uncertain: &AtomicBool,
+    ) -> Error {
+        if failure.is_uncertain() {
+            uncertain.store(true, Ordering::Relaxed);
+        }
+        let is_missing = failure.is(&["NoSuchKey"]);
+        let error = failure.into_error(&self.call("write", "s3:PutObject", Some((key, full))));
+        match (&options.precondition, error.kind()) {
+            (Precondition::IfAbsent, ErrorKind::PreconditionFailed { .. }) => self.error(
+                ErrorKind::AlreadyExists,
+                "write",
+                key,
+                "the object exists already",
+            ),
+            // AWS answers 404 to If-Match on a key that isn't there.
+            (Precondition::IfMatch(_), ErrorKind::NotFound) if is_missing => self.lost(key, None),
+            _ => error,
+        }
+    }
+
+    fn lost(&self, key: &Key, found: Option<Tag>) -> Error {
+        let message = match found {
+            Some(_) => "the object is no longer the version that was read",
+            None => "the object that was read is gone",
+        };
+        self.error(
+            ErrorKind::PreconditionFailed { found },
+            "write",
+            key,
+            message,
+        )
+    }
+
+    /// A conditional write was refused: finds out by whom it was beaten. When an earlier attempt's
+    /// outcome is unknown, that may be itself.
+    pub(super) async fn settle(
+        &self,
+        key: &Key,
+        written: &Written,
+        options: &WriteOptions,
+        refusal: Error,
+        uncertain: bool,
+    ) -> Result<Settled> {
+        let wanted = match &options.precondition {
+            Precondition::IfMatch(tag) => Some(tag),
+            _ if !uncertain => return Err(refusal),
+            _ => None,
+        };
+        let now = match self.head("write", key).await {
+            Ok(now) => now,
+            Err(error) if error.is_missing_key() && wanted.is_some() => {
+                return Err(self.lost(key, None));
+            }
+            Err(_) => return Err(refusal),
+        };
+        if wanted.is_some() && now.tag.as_ref() == wanted {
+            return Ok(Settled::Misread(refusal));
+        }
+        if uncertain && self.is_ours(&now, written).await? {
+            let checksum = written.md5.clone();
+            return Ok(Settled::Ours(Box::new(Meta { checksum, ..now })));
+        }
+        match wanted {
+            Some(_) => Err(self.lost(key, now.tag)),
+            None => Err(refusal),
+        }
+    }
+
+    /// Whether what is there now is what was written: by its tag, or where tags are no MD5s by
+    /// its bytes.
+    async fn is_ours(&self, now: &Meta, written: &Written) -> Result<bool> {
+        if now.size != written.size {
+            return Ok(false);
+        }
+        if now.tag.is_some() && now.tag == written.tag {
+            return Ok(true);
+        }
+        let (None, Some(md5)) = (&now.checksum, &written.md5) else {
+            return Ok(false);
+        };
+        let options = crate::store::ReadOptions {
+            range: None,
+            if_match: now.tag.clone(),
+        };
+        let object = self.get(&now.key, options).await?;
+        let bytes = object.body.collect(written.size).await?;
+        Ok(Checksum::of(Algorithm::Md5, &bytes) == *md5)
+    }
+
+    /// The metadata of a write, after comparing what the service says it stored.
+    pub(super) fn written(
+        &self,
+        key: &Key,
+        written: Written,
+        tag: Option<Tag>,
+        encryption: Option<&ServerSideEncryption>,
+        options: &WriteOptions,
+    ) -> Result<Meta> {
+        if let (Some(tag), Some(sent)) = (&tag, &written.tag)
+            && is_comparable(tag, sent, encryption)
+            && !tag.0.eq_ignore_ascii_case(&sent.0)
+        {
+            let message = format!(
+                "the service stored other bytes than were sent: its ETag is {}, not {}",
+                tag.0, sent.0
+            );
+            return Err(self.error(ErrorKind::Corrupt, "write", key, message));
+        }
+        Ok(Meta {
+            tag,
+            checksum: written.md5,
+            content_type: Some(options.content_type.as_deref().unwrap_or(OCTETS).to_owned()),
+            user: options.user.clone(),
+            ..Meta::new(key.clone(), written.size)
+        })
+    }
+}
+
+/// Whether a tag is made of MD5s, in the same way as the one that was computed.
+fn is_comparable(tag: &Tag, sent: &Tag, encryption: Option<&ServerSideEncryption>) -> bool {
+    let parts = |tag: &Tag| match tag.0.split_once('-') {
+        Some((digest, count)) => (Tag(digest.to_owned()), Some(count.to_owned())),
+        None => (tag.clone(), None),
+    };
+    let ((digest, count), (_, expected)) = (parts(tag), parts(sent));
+    count == expected && md5_in(&digest, encryption).is_some()
+}
+
+impl Conditions {
+    /// With `bare` the tag goes without quotes: Ceph 16 compares the raw header with its tag.
+    pub(super) fn new(precondition: &Precondition, bare: bool) -> Self {
+        match precondition {
+            Precondition::None => Self::default(),
+            Precondition::IfAbsent => Self {
+                if_none_match: Some("*".to_owned()),
+                if_match: None,
+            },
+            Precondition::IfMatch(tag) => Self {
+                if_none_match: None,
+                if_match: Some(if bare { tag.0.clone() } else { quoted(tag) }),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn pieces(chunks: &[&'static str]) -> Pieces {
+        let chunks: Vec<_> = chunks
+            .iter()
+            .map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))
+            .collect();
+        Pieces::new(Body::stream(None, stream::iter(chunks)))
+    }
+
+    #[tokio::test]
+    async fn pieces_have_the_size_asked_for_whatever_comes() {
+        for chunks in [
+            &["abcdefgh"][..],
+            &["a", "bc", "", "defg", "h"],
+            &["abc", "defgh"],
+        ] {
+            let mut pieces = pieces(chunks);
+            let mut seen = Vec::new();
+            while !pieces.at_end().await.unwrap() {
+                seen.push(pieces.next(3).await.unwrap());
+            }
+            assert_eq!(seen, ["abc", "def", "gh"]);
+            assert_eq!(pieces.seen, 8);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_chunk_is_handed_on_without_a_copy() {
+        let bytes = Bytes::from(vec![7; 100]);
+        let mut pieces = Pieces::new(bytes.clone().into());
+        assert_eq!(pieces.next(1000).await.unwrap().as_ptr(), bytes.as_ptr());
+        assert!(pieces.at_end().await.unwrap());
+    }
+}
