@@ -25,7 +25,9 @@ pub struct Class {
     pub name: &'static str,
     /// One sentence.
     pub summary: &'static str,
-    /// What the object's methods are.
+    /// Its fields, for those that are plain tables or can be read like one.
+    pub fields: &'static [Param],
+    /// Its methods.
     pub methods: &'static [Def],
     /// How a stub declares that the object can be called (an iterator); empty when it can't.
     pub call: &'static str,
@@ -237,6 +239,17 @@ impl Options {
             Some(count) if count > 0 => Ok(Some(count)),
             _ => Err(ScriptError::invalid(format!("option '{name}' must be at least 1")).into()),
         }
+    }
+
+    /// A size in bytes.
+    pub fn size(&self, name: &str) -> mlua::Result<Option<u64>> {
+        let value = self.value(name)?;
+        if value.is_nil() {
+            return Ok(None);
+        }
+        to_size(&value)
+            .map(Some)
+            .map_err(|wrong| ScriptError::invalid(format!("option '{name}': {wrong}")).into())
     }
 
     /// A duration.

@@ -99,7 +99,7 @@ impl Contract {
     /// What the arguments mean.
     pub(super) fn parse(&self, lua: &Lua, typed: &[String]) -> Result<Parsed, ScriptError> {
         let host = &vm::of(lua).host;
-        let env = |name: &str| host.env.get(name).map(str::to_owned);
+        let env = |name: &str| host.session.env().get(name).map(str::to_owned);
         let mut command = Command::new(host.program.clone())
             .bin_name(host.program.clone())
             .about(self.summary.clone())

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::Stop;
-use crate::store::registry::Env;
+use crate::session::Session;
+use crate::store::{self, StoreUrl};
 
 /// The person at the other end, if there is one.
 pub trait Terminal: Send + Sync + 'static {
@@ -66,21 +67,24 @@ impl Output {
 /// function that no hook can see. It is expected to say so and to end the process.
 pub type OnStuck = Arc<dyn Fn(Stop) + Send + Sync>;
 
+/// Reads the name of a store.
+pub type Resolve = Arc<dyn Fn(&str) -> store::Result<StoreUrl> + Send + Sync>;
+
 /// What the process lends to a script.
 #[derive(Clone)]
 pub struct Host {
     /// The multi-thread runtime on which all I/O runs.
     pub io: tokio::runtime::Handle,
-    /// The environment.
-    pub env: Env,
+    /// The stores, and what becomes of writes to them.
+    pub session: Arc<Session>,
+    /// What a script means by the name of a store: a URL, a path, or a name of the user's.
+    pub resolve: Resolve,
     /// Where `print` goes.
     pub stdout: Output,
     /// The person, if there is one.
     pub terminal: Arc<dyn Terminal>,
     /// Answer every confirmation with yes.
     pub assume_yes: bool,
-    /// Nothing is written: scripts see it as `ctx.dry_run`.
-    pub dry_run: bool,
     /// Secret-looking environment variables that the script may read.
     pub granted_env: Vec<String>,
     /// The most memory the VM may take, in bytes; bodies of objects in flight don't count.
@@ -100,14 +104,14 @@ pub struct Host {
 impl Host {
     /// A host with no terminal, no limits but the memory's, and output to `stdout`.
     #[must_use]
-    pub fn new(io: tokio::runtime::Handle, env: Env, stdout: Output) -> Self {
+    pub fn new(io: tokio::runtime::Handle, session: Arc<Session>, stdout: Output) -> Self {
         Self {
             io,
-            env,
+            session,
+            resolve: Arc::new(StoreUrl::parse),
             stdout,
             terminal: Arc::new(NoTerminal),
             assume_yes: false,
-            dry_run: false,
             granted_env: Vec::new(),
             memory_limit: 1 << 30,
             timeout: None,

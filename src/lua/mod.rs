@@ -4,6 +4,8 @@
 //! host's multi-thread runtime. A module is one file in `modules` and one line in its list.
 
 pub mod api;
+#[cfg(test)]
+mod contract_tests;
 mod data;
 mod error;
 mod error_object;
@@ -28,11 +30,12 @@ mod traps;
 pub mod units;
 mod vm;
 mod watch;
+mod yaml_text;
 
 use mlua::{Function, Lua, MultiValue, Value};
 
 pub use error::{ScriptError, Stop};
-pub use host::{Host, NoTerminal, OnStuck, Output, Terminal};
+pub use host::{Host, NoTerminal, OnStuck, Output, Resolve, Terminal};
 pub use modules::MODULES;
 pub use require::Embedded;
 pub use script::Exit;

@@ -58,7 +58,7 @@ async fn main_of(
     let ctx = lua.create_table()?;
     ctx.raw_set("flags", flags)?;
     ctx.raw_set("args", args)?;
-    ctx.raw_set("dry_run", vm::of(lua).host.dry_run)?;
+    ctx.raw_set("dry_run", vm::of(lua).is_dry_run())?;
     let results = vm::call(lua, main, ctx).await?;
     exit_of(results.front())
 }

@@ -4,12 +4,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use super::{Exit, Host, Output, Runtime, ScriptError, Source};
+use crate::session::{Mode, Session};
 use crate::store::registry::Env;
 
 /// A host whose I/O runtime lives as long as the test.
 pub(super) struct Bench {
     io: tokio::runtime::Runtime,
-    pub(super) env: Env,
+    session: Arc<Session>,
+    pub(super) granted_env: Vec<String>,
     pub(super) printed: Printed,
 }
 
@@ -42,14 +44,29 @@ impl Bench {
             .unwrap();
         Self {
             io,
-            env: Env::default(),
+            session: Arc::new(Session::new(Env::default(), Mode::Direct)),
+            granted_env: Vec::new(),
             printed: Printed::default(),
         }
     }
 
     pub(super) fn host(&self) -> Host {
         let stdout = Output::new(self.printed.clone());
-        Host::new(self.io.handle().clone(), self.env.clone(), stdout)
+        let mut host = Host::new(self.io.handle().clone(), Arc::clone(&self.session), stdout);
+        host.granted_env.clone_from(&self.granted_env);
+        host
+    }
+
+    /// Later VMs have this environment.
+    pub(super) fn set_env<const N: usize>(&mut self, variables: [(&str, &str); N]) {
+        let env = Env::from_iter(variables);
+        self.session = Arc::new(Session::new(env, Mode::Direct));
+    }
+
+    /// Later VMs write nothing.
+    pub(super) fn set_dry_run(&mut self) {
+        let env = self.session.env().clone();
+        self.session = Arc::new(Session::new(env, Mode::DryRun));
     }
 
     /// Runs a script in a new VM.

@@ -17,6 +17,7 @@ use super::error_object::ErrorObject;
 use super::host::Host;
 use super::watch::Stopper;
 use super::{inspect, modules};
+use crate::session::Mode;
 
 /// How many instructions run between two looks at the rest of the world.
 const INSTRUCTIONS: u32 = 100_000;
@@ -33,6 +34,13 @@ pub(super) struct Vm {
     coroutines: Cell<bool>,
     freeze: Function,
     call: Function,
+}
+
+impl Vm {
+    /// Whether nothing is written.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.host.session.mode() == Mode::DryRun
+    }
 }
 
 /// Makes a VM with every module.
@@ -140,7 +148,6 @@ pub(super) async fn call(
 }
 
 /// Runs a future on the I/O runtime. Dropping the wait ends the future.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the store module, which comes next"))]
 pub(super) async fn on_io<T: Send + 'static>(
     lua: &Lua,
     future: impl Future<Output = T> + Send + 'static,

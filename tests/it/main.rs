@@ -7,6 +7,7 @@
     reason = "clippy allows these in test functions only, not in what they share"
 )]
 
+mod lua_scripts;
 mod s3;
 mod s3_double;
 mod s3_double_test;

@@ -14,14 +14,14 @@ pub(super) static MODULE: Module = Module {
     name: "",
     summary: "Errors, the end of a script, and printing.",
     functions: &[TRY, ERROR, EXIT, INSPECT, PRINT, ARRAY, OBJECT],
-    classes: &[],
+    classes: &[&crate::lua::error_object::CLASS],
 };
 
 /// The values that are no functions.
 pub(super) fn constants(lua: &Lua, kstate: &Table) -> mlua::Result<()> {
     kstate.raw_set("null", data::NULL)?;
     kstate.raw_set("version", env!("CARGO_PKG_VERSION"))?;
-    kstate.raw_set("dry_run", vm::of(lua).host.dry_run)
+    kstate.raw_set("dry_run", vm::of(lua).is_dry_run())
 }
 
 const TRY: Def = Def {

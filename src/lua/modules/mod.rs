@@ -1,8 +1,16 @@
 //! What scripts see, one file a module.
 
+mod cli;
 mod core;
+mod env;
+mod hash;
 mod json;
+mod log;
+mod path;
+mod store;
 mod task;
+mod time;
+mod yaml;
 
 use mlua::Lua;
 
@@ -10,7 +18,19 @@ use super::api::{self, Module};
 use super::{data, vm};
 
 /// All modules, in the order of the reference. A new module is a file and a line here.
-pub static MODULES: &[&Module] = &[&core::MODULE, &json::MODULE, &task::MODULE];
+pub static MODULES: &[&Module] = &[
+    &core::MODULE,
+    &store::MODULE,
+    &task::MODULE,
+    &cli::MODULE,
+    &env::MODULE,
+    &hash::MODULE,
+    &json::MODULE,
+    &log::MODULE,
+    &path::MODULE,
+    &time::MODULE,
+    &yaml::MODULE,
+];
 
 /// Gives a VM its modules.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {

@@ -302,6 +302,7 @@ impl UserData for Permit {
 static SEMAPHORE_CLASS: Class = Class {
     name: "Semaphore",
     summary: "A limit on how many tasks do something at once.",
+    fields: &[],
     methods: &[ACQUIRE],
     call: "",
 };
@@ -309,6 +310,7 @@ static SEMAPHORE_CLASS: Class = Class {
 static PERMIT_CLASS: Class = Class {
     name: "Permit",
     summary: "One of a semaphore's permits; keep it in a `<close>` variable.",
+    fields: &[],
     methods: &[RELEASE],
     call: "",
 };

@@ -1,0 +1,507 @@
+---@meta kstate
+-- Written from the definitions in kstate's sources; changes here are lost.
+error("this file is for editors; scripts have `kstate` without it")
+
+---@class kstate
+---@field null lightuserdata stands for null, which unlike nil can be in a table
+---@field version string kstate's version
+---@field dry_run boolean whether nothing is written
+kstate = {}
+
+---@alias print fun(...: any)
+
+---What kstate raises. `tostring(e)` is one line.
+---@class kstate.Error
+---@field kind string what sort of failure it is
+---@field message string what went wrong
+---@field retryable boolean whether trying again may help
+---@field op? string the verb that failed
+---@field url? string the store
+---@field key? string the key
+---@field hint? string what to do now
+---@field cause? any the error beneath
+---@field index? integer which of several tasks failed
+---@field traceback? string the calls, innermost first
+local Error = {}
+
+---Tells whether the error is of a kind.
+---@param kind string the kind
+---@return boolean # whether it is
+function Error:is(kind) end
+
+---Calls a function and returns its error instead of raising it.
+---
+---The first result is `nil` when the function failed. The error is what was raised: an error object for what kstate raises, else the script's own value.
+---@param f function what to call
+---@param ... any its arguments
+---@return any # what the function returned; `nil` when it failed
+---@return any # the error
+function kstate.try(f, ...) end
+
+---@class kstate.options.error
+---@field message string what went wrong
+---@field kind? string one of the kinds; default `other`
+---@field hint? string what to do now
+---@field op? string the verb that failed
+---@field url? string the store
+---@field key? string the key
+---@field retryable? boolean whether trying again may help
+---@field cause? any the error beneath
+
+---Makes an error object; raise it with `error`.
+---
+---The fields are readable on the object, which also has `e:is(kind)`; `tostring(e)` is one line. The kinds are `not_found`, `already_exists`, `precondition_failed`, `permission_denied`, `unsupported`, `invalid_key`, `throttled`, `unavailable`, `corrupt`, `invalid`, `timeout`, `cancelled` and `other`.
+---@param options kstate.options.error
+---@return kstate.Error # the error object
+function kstate.error(options) end
+
+---Ends the script with an exit code.
+---
+---`<close>` variables are closed on the way out; no `pcall` stops it.
+---@param code? integer 0 to 255; default 0
+function kstate.exit(code) end
+
+---@class kstate.options.inspect
+---@field depth? integer how many tables deep; default 4
+
+---Returns a value as text that people can read.
+---
+---Keys are sorted, cycles and what lies too deep are marked.
+---@param value any anything
+---@param options? kstate.options.inspect
+---@return string # the text
+function kstate.inspect(value, options) end
+
+---Prints values to standard output, separated by tabs; the same as `print`.
+---
+---Tables are printed with their contents.
+---@param ... any anything
+function kstate.print(...) end
+
+---Marks a table as a list, so that it is encoded as one when it is empty.
+---@param list? table default: a new one
+---@return table # the same table
+function kstate.array(list) end
+
+---Marks a table as an object, so that it is never encoded as a list.
+---@param fields? table default: a new one
+---@return table # the same table
+function kstate.object(fields) end
+
+---A store: objects under keys, which are relative to its URL.
+---@class kstate.Store
+local Store = {}
+
+---Returns the URL as it may be shown and written into a manifest.
+---
+---Without options; a bare path for `file://`, as kOps writes it.
+---@return string # the URL
+function Store:url() end
+
+---Returns the same store seen from a folder in it.
+---@param prefix string the folder; empty for the store itself
+---@return kstate.Store # the store
+function Store:at(prefix) end
+
+---@class kstate.options.Store.read
+---@field range? table `{ offset, length }` in bytes
+---@field if_match? string only this version, by its tag
+---@field limit? string|integer the most to read; default `"256MiB"`
+
+---Returns an object's bytes.
+---
+---The bytes are all of one version.
+---@param key string the object, relative to the store
+---@param options? kstate.options.Store.read
+---@return string|nil # the bytes; `nil` when there is no such object, or not in this version
+---@return kstate.Error? # why not, when it is another version
+function Store:read(key, options) end
+
+---Returns an object's metadata.
+---
+---The fields are `key`, `size`, `modified` (seconds since 1970), `tag`, `checksum` (`{ algorithm, value }`), `content_type` and `user`, as far as the store has them.
+---@param key string the object, relative to the store
+---@return kstate.Meta|nil # the metadata; `nil` when there is no such object
+function Store:stat(key) end
+
+---Tells whether there is an object under a key.
+---@param key string the object, relative to the store
+---@return boolean # whether there is one
+function Store:exists(key) end
+
+---@class kstate.options.Store.write
+---@field if_absent? boolean only when there is no such object
+---@field if_match? string only over this version, by its tag
+---@field content_type? string the MIME type
+
+---Writes an object whole: readers see the old bytes or the new.
+---
+---With a precondition, nothing is written when it doesn't hold.
+---@param key string the object, relative to the store
+---@param bytes string the bytes
+---@param options? kstate.options.Store.write
+---@return kstate.Meta|nil # the metadata with the new tag; `nil` when the precondition failed
+---@return kstate.Error? # what stood against it, when the precondition failed
+function Store:write(key, bytes, options) end
+
+---@class kstate.options.Store.delete
+---@field if_match? string only this version, by its tag
+
+---Deletes an object; that there is none is no error.
+---@param key string the object, relative to the store
+---@param options? kstate.options.Store.delete
+---@return boolean|nil # `true`; `nil` when it is another version
+---@return kstate.Error? # what stood against it
+function Store:delete(key, options) end
+
+---@class kstate.options.Store.list
+---@field recursive? boolean all levels; default: one, with `entry.prefix` for what lies deeper
+
+---Lists what lies below a folder, one level or all, in byte order of the names.
+---
+---Entries come as the store sends them, and no more pages are asked for once the loop ends. A listing that can't be completed raises an error; it is never just shorter.
+---@param prefix? string the folder; default: the whole store
+---@param options? kstate.options.Store.list
+---@return kstate.Listing # the iterator
+function Store:list(prefix, options) end
+
+---Lists everything below a folder; the same as `list` with `recursive`.
+---@param prefix? string the folder; default: the whole store
+---@return kstate.Listing # the iterator
+function Store:walk(prefix) end
+
+---Copies an object to another store, verified.
+---
+---It is copied on the server where that works, else through this process.
+---@param key string the object, relative to the store
+---@param target kstate.Store the other store
+---@param target_key? string its key there; default: the same
+---@return kstate.Meta # the copy's metadata
+function Store:copy(key, target, target_key) end
+
+---A listing, for `for entry in store:list() do … end`. An entry is an object's metadata (`key`, `size`, `modified`, `tag`, `checksum`), or has a `prefix` when something lies below that name, or is `foreign` with a `reason` when it is nothing that a key can name.
+---@class kstate.Listing: fun(): kstate.Entry?
+local Listing = {}
+
+---Reads the rest of a listing into a list.
+---@param most? integer no more than this many entries
+---@return kstate.Entry[] # the entries
+function Listing:collect(most) end
+
+---An object's metadata, as far as the store has it; a plain table.
+---@class kstate.Meta
+---@field key string relative to the store
+---@field size integer in bytes
+---@field modified? number seconds since 1970
+---@field tag? string the version; it changes with the bytes
+---@field checksum? table `{ algorithm, value }`, the value in hex
+---@field content_type? string the MIME type
+---@field user? table the user metadata; listings leave it out
+local Meta = {}
+
+---A line of a listing: an object's metadata, or a prefix, or something foreign; a plain table.
+---@class kstate.Entry
+---@field key? string of an object, relative to the store
+---@field size? integer in bytes
+---@field modified? number seconds since 1970
+---@field tag? string the version
+---@field checksum? table `{ algorithm, value }`, the value in hex
+---@field prefix? string objects lie below this name; ends in a slash
+---@field foreign? string a name that no key can be
+---@field reason? string why not
+local Entry = {}
+
+---Stores of state: objects under keys.
+kstate.store = {}
+
+---@class kstate.options.store.open
+---@field profile? string the profile in the AWS configuration files
+---@field region? string the bucket's region
+---@field endpoint? string the service's URL
+---@field role_arn? string a role to assume
+---@field external_id? string the external id that the role asks for
+---@field access_key_env? string the name of the environment variable with the access key id
+---@field secret_key_env? string the name of the environment variable with the secret access key
+---@field path_style? boolean the bucket in the path, not in the host name
+---@field acl? string the canned ACL of every object written
+---@field sse? string `AES256`, `aws:kms` or `none`
+---@field sse_kms_key_id? string the KMS key for `aws:kms`
+
+---Opens the store at a URL, a path or a name from kstate's configuration.
+---
+---Nothing is asked of the service yet: a bucket that doesn't exist shows at the first operation. The options may as well stand on the URL (`?region=…`); credentials may not.
+---@param url string such as `s3://bucket/prefix`
+---@param options? kstate.options.store.open
+---@return kstate.Store # the store
+function kstate.store.open(url, options) end
+
+---A limit on how many tasks do something at once.
+---@class kstate.Semaphore
+local Semaphore = {}
+
+---Waits for a permit.
+---
+---It is given back when the `<close>` variable that holds it goes out of scope.
+---@return kstate.Permit # the permit
+function Semaphore:acquire() end
+
+---One of a semaphore's permits; keep it in a `<close>` variable.
+---@class kstate.Permit
+local Permit = {}
+
+---Gives the permit back now.
+function Permit:release() end
+
+---Several things at once. What a call starts has ended when the call returns.
+kstate.task = {}
+
+---@class kstate.options.task.map
+---@field concurrency? integer how many at a time; default 16
+---@field on_error? string `"stop"` (default) or `"collect"`
+
+---Calls a function for each item of a list, several at a time.
+---
+---The results are in the order of the list. The first error cancels the other calls and is raised, with the item's position in `e.index`; with `on_error = "collect"` all calls are made, and the failures are the second result: a table from position to error, or `nil` when there are none.
+---@param list table the items
+---@param f function called with an item and its position
+---@param options? kstate.options.task.map
+---@return table # the first result of each call, `nil` results left out
+---@return table|nil # the failures, with `on_error = "collect"`
+function kstate.task.map(list, f, options) end
+
+---Calls all functions of a table at once and waits for them.
+---
+---The first error cancels the others and is raised, with its position in `e.index`.
+---@param functions table the functions
+---@return table # the first result of each, in the same places
+function kstate.task.join(functions) end
+
+---Calls all functions of a table at once, and takes the one that ends first.
+---
+---The others are cancelled. When the first to end failed, its error is raised.
+---@param functions table the functions, at least one
+---@return any # the first result of the fastest
+---@return integer # its position
+function kstate.task.race(functions) end
+
+---Calls a function and cancels it when it takes too long.
+---@param time string|number how long it may take
+---@param f function what to call
+---@param ... any its arguments
+---@return any # what the function returned
+function kstate.task.timeout(time, f, ...) end
+
+---Waits. Other tasks go on meanwhile.
+---@param time string|number how long
+function kstate.task.sleep(time) end
+
+---Makes a limit on how many tasks do something at once.
+---@param permits integer how many, at least 1
+---@return kstate.Semaphore # the limit
+function kstate.task.semaphore(permits) end
+
+---@class kstate.options.task.retry
+---@field attempts? integer the most calls; default 5
+---@field wait? string|number before the second call; default `"1s"`
+---@field max_wait? string|number the longest wait; default `"30s"`
+---@field on? table the kinds of error that may pass; default: those with `e.retryable`
+
+---Calls a function again while it fails in a way that may pass.
+---
+---The waits double each time, with some randomness. Stores retry by themselves; this is for what a script does on top.
+---@param f function what to call, with the number of the attempt
+---@param options? kstate.options.task.retry
+---@return any # what the function returned
+function kstate.task.retry(f, options) end
+
+---The person at the terminal.
+kstate.cli = {}
+
+---@class kstate.options.cli.confirm
+---@field prompt string the question
+---@field expect? string the word to type, such as a cluster's name
+
+---Asks whether to go on.
+---
+---With `--yes` the answer is yes. Where nobody can answer (cron, a pipe) it is an error, so that nothing dangerous goes on by itself and nothing waits forever. With `expect`, only that word is a yes; without, `y` or `yes`.
+---@param options kstate.options.cli.confirm
+---@return boolean # whether the answer was yes
+function kstate.cli.confirm(options) end
+
+---Tells whether a person can answer.
+---@return boolean # whether a person can answer
+function kstate.cli.is_terminal() end
+
+---@class kstate.options.cli.table
+---@field header? table the names of the columns
+
+---Prints rows in aligned columns.
+---
+---Numbers are aligned to the right.
+---@param rows table a list of lists
+---@param options? kstate.options.cli.table
+function kstate.cli.table(rows, options) end
+
+---Writes bytes to standard output as they are.
+---@param bytes string the bytes
+function kstate.cli.out(bytes) end
+
+---Environment variables, those with secrets only when that was granted.
+kstate.env = {}
+
+---Returns an environment variable.
+---
+---A variable is taken for a secret when its name has `SECRET`, `TOKEN`, `PASSWORD`, `PASSWD`, `KEY`, `CREDENTIAL` or `PRIVATE` in it.
+---@param name string the name
+---@param default? string what to return when it is unset or empty
+---@return string|nil # the value; `nil` when it is unset or empty
+function kstate.env.get(name, default) end
+
+---Checksums of bytes, in lower-case hex.
+kstate.hash = {}
+
+---Returns the SHA-256 of bytes.
+---@param bytes string the bytes
+---@return string # the checksum in lower-case hex
+function kstate.hash.sha256(bytes) end
+
+---Returns the MD5 of bytes, which guards against accidents but not against people.
+---@param bytes string the bytes
+---@return string # the checksum in lower-case hex
+function kstate.hash.md5(bytes) end
+
+---Returns the CRC-32C of bytes.
+---@param bytes string the bytes
+---@return string # the checksum in lower-case hex
+function kstate.hash.crc32c(bytes) end
+
+---JSON.
+kstate.json = {}
+
+---Reads JSON.
+---
+---`null` becomes `kstate.null`. Arrays and objects are remembered as such, and objects keep the order of their keys for `encode`.
+---@param text string JSON
+---@return any # the value
+function kstate.json.decode(text) end
+
+---@class kstate.options.json.encode
+---@field pretty? boolean over several lines, indented by two spaces
+
+---Writes a value as JSON.
+---
+---Keys are in the order in which they were decoded, else sorted. An empty table is `{}` unless it is a `kstate.array`.
+---@param value any plain data
+---@param options? kstate.options.json.encode
+---@return string # JSON
+function kstate.json.encode(value, options) end
+
+---Messages to the person, on standard error; what is data goes to `print`.
+kstate.log = {}
+
+---Says something that helps to find a fault; shown with `-v`.
+---
+---The line of the script is shown with it.
+---@param message string what happened
+---@param fields? table values that belong to it, by name
+function kstate.log.debug(message, fields) end
+
+---Says what is going on.
+---@param message string what happened
+---@param fields? table values that belong to it, by name
+function kstate.log.info(message, fields) end
+
+---Says what may be wrong.
+---@param message string what happened
+---@param fields? table values that belong to it, by name
+function kstate.log.warn(message, fields) end
+
+---Says what went wrong, and goes on.
+---
+---To end the script, raise the error instead.
+---@param message string what happened
+---@param fields? table values that belong to it, by name
+function kstate.log.error(message, fields) end
+
+---Keys and paths as text; nothing is looked up.
+kstate.path = {}
+
+---Joins parts with single slashes.
+---
+---Empty parts are left out. A part never starts anew: `join("a", "/b")` is `a/b`.
+---@param ... any the parts
+---@return string # the path
+function kstate.path.join(...) end
+
+---Returns the last segment.
+---@param path string a key or path
+---@return string # the last segment
+function kstate.path.base(path) end
+
+---Returns all but the last segment, without a slash at the end.
+---@param path string a key or path
+---@return string # the folder; empty when there is none
+function kstate.path.dir(path) end
+
+---Returns the last segment's extension, with the dot.
+---@param path string a key or path
+---@return string # the extension; empty when there is none
+function kstate.path.ext(path) end
+
+---Resolves `.`, `..` and double slashes.
+---
+---What is before `://` is left as it is. A `..` at the top is kept in a relative path and dropped in an absolute one.
+---@param path string a key or path
+---@return string # the path
+function kstate.path.normalize(path) end
+
+---Points in time as seconds since 1970, as text (RFC 3339, UTC), and durations.
+kstate.time = {}
+
+---Returns the current time.
+---@return number # seconds since 1970 in UTC, with a fraction
+function kstate.time.now() end
+
+---Writes a point in time as RFC 3339 in UTC, to the second.
+---@param time? number seconds since 1970; default: now
+---@return string # such as `2026-01-31T08:00:00Z`
+function kstate.time.format(time) end
+
+---Reads an RFC 3339 time.
+---@param text string such as `2026-01-31T08:00:00Z`
+---@return number # seconds since 1970 in UTC
+function kstate.time.parse(text) end
+
+---Returns a duration in seconds.
+---@param duration string|number such as `"1m30s"`
+---@return number # seconds
+function kstate.time.seconds(duration) end
+
+---Writes a duration as people do.
+---@param duration string|number such as `90`
+---@return string # such as `1m30s`
+function kstate.time.duration(duration) end
+
+---YAML as data. Comments and quoting are lost: to change what people wrote, edit it.
+kstate.yaml = {}
+
+---Reads one YAML document.
+---
+---Scalars are read as YAML 1.2: `yes` is a string. `null` becomes `kstate.null`; keys become strings and keep their order; anchors and merge keys are resolved.
+---@param text string YAML
+---@return any # the value
+function kstate.yaml.decode(text) end
+
+---Reads all YAML documents of a text.
+---
+---Documents are separated by `---`.
+---@param text string YAML
+---@return table # the list of values
+function kstate.yaml.decode_all(text) end
+
+---Writes a value as a YAML document.
+---
+---What YAML 1.1, which kOps reads, would take for something else than a string is quoted. Keys are in the order in which they were decoded, else sorted.
+---@param value any plain data
+---@return string # YAML, with a newline at the end
+function kstate.yaml.encode(value) end

@@ -1,0 +1,515 @@
+//! What a script can do with a store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mlua::{
+    AnyUserData, Lua, LuaString, MetaMethod, MultiValue, Table, UserData, UserDataFields,
+    UserDataMethods, Value,
+};
+
+use super::{convert, listing};
+use crate::lua::api::{self, Class, Def, Options, Param, Type};
+use crate::lua::error::ScriptError;
+use crate::lua::vm;
+use crate::store::{
+    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, ReadOptions, Store, Tag,
+    WriteOptions,
+};
+use crate::transfer;
+
+/// The most that a script reads at once unless it says otherwise: 256 MiB.
+const MAX_READ: u64 = 256 << 20;
+
+/// A store in a script's hands.
+pub(in crate::lua::modules) struct Handle(pub(in crate::lua::modules) Arc<dyn Store>);
+
+impl UserData for Handle {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        api::class(fields, &CLASS);
+    }
+
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
+            Ok(this.0.url().to_owned())
+        });
+        methods.add_meta_method(MetaMethod::Eq, |_, this, other: AnyUserData| {
+            let other = other.borrow::<Self>()?;
+            Ok(this.0.place() == other.0.place())
+        });
+    }
+}
+
+/// The store's methods. `sync`, `diff` and `verify`, which take two stores, go beside them.
+pub(super) static CLASS: Class = Class {
+    name: "Store",
+    summary: "A store: objects under keys, which are relative to its URL.",
+    fields: &[],
+    methods: &[URL, AT, READ, STAT, EXISTS, WRITE, DELETE, LIST, WALK, COPY],
+    call: "",
+};
+
+const KEY: Param = Param::new("key", Type::String, "the object, relative to the store");
+
+/// The store behind a method's first argument.
+pub(super) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn Store>> {
+    match this.borrow::<Handle>() {
+        Ok(handle) => Ok(Arc::clone(&handle.0)),
+        Err(_) => Err(ScriptError::invalid("this is no store").into()),
+    }
+}
+
+fn key_of(store: &Arc<dyn Store>, operation: &'static str, text: &str) -> store::Result<Key> {
+    Key::parse(text).map_err(|invalid| {
+        Error::new(ErrorKind::InvalidKey, operation, invalid.reason).at(store.url(), Some(text))
+    })
+}
+
+/// A conflict as `nil, err`; other errors are raised.
+fn or_conflict<T: mlua::IntoLua>(lua: &Lua, result: store::Result<T>) -> mlua::Result<MultiValue> {
+    match result {
+        Ok(value) => Ok(MultiValue::from_iter([value.into_lua(lua)?])),
+        Err(error) if error.is_conflict() => {
+            let error = ScriptError::from(error).to_value(lua)?;
+            Ok(MultiValue::from_iter([Value::Nil, error]))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+const URL: Def = Def {
+    name: "Store:url",
+    summary: "Returns the URL as it may be shown and written into a manifest.",
+    body: "Without options; a bare path for `file://`, as kOps writes it.",
+    params: &[],
+    options: &[],
+    returns: &[("string", "the URL")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.store.open("memfs://state/a/"):url() == "memfs://state/a")"#,
+    make: |def, lua| def.sync(lua, |_, this: AnyUserData| Ok(of(&this)?.url().to_owned())),
+};
+
+const AT: Def = Def {
+    name: "Store:at",
+    summary: "Returns the same store seen from a folder in it.",
+    body: "",
+    params: &[Param::new(
+        "prefix",
+        Type::String,
+        "the folder; empty for the store itself",
+    )],
+    options: &[],
+    returns: &[("kstate.Store", "the store")],
+    errors: &[("invalid_key", "the folder can't be part of a key")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://at")
+store:at("c.example.com"):write("config", "x")
+assert(store:read("c.example.com/config") == "x")
+"#,
+    make: |def, lua| {
+        def.sync(lua, |lua, (this, prefix): (AnyUserData, String)| {
+            let store = of(&this)?;
+            let prefix = prefix.trim_end_matches('/');
+            if !prefix.is_empty() {
+                key_of(&store, "open", prefix)?;
+            }
+            let _io = vm::of(lua).host.io.enter();
+            Ok(Handle(store.at(prefix)))
+        })
+    },
+};
+
+const READ: Def = Def {
+    name: "Store:read",
+    summary: "Returns an object's bytes.",
+    body: "The bytes are all of one version.",
+    params: &[KEY],
+    options: &[
+        Param::optional("range", Type::Table, "`{ offset, length }` in bytes"),
+        Param::optional("if_match", Type::String, "only this version, by its tag"),
+        Param::optional(
+            "limit",
+            Type::Size,
+            "the most to read; default `\"256MiB\"`",
+        ),
+    ],
+    returns: &[
+        (
+            "string|nil",
+            "the bytes; `nil` when there is no such object, or not in this version",
+        ),
+        ("kstate.Error?", "why not, when it is another version"),
+    ],
+    errors: &[
+        ("not_found", "there is no such bucket"),
+        ("unsupported", "the object is larger than the limit"),
+    ],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://read")
+store:write("a", "hello")
+assert(store:read("a") == "hello")
+assert(store:read("a", { range = { 1, 3 } }) == "ell")
+assert(store:read("missing") == nil)
+"#,
+    make: |def, lua| def.wait(lua, read),
+};
+
+async fn read(
+    lua: Lua,
+    (this, key, options): (AnyUserData, String, Options),
+) -> mlua::Result<MultiValue> {
+    let store = of(&this)?;
+    let key = key_of(&store, "read", &key)?;
+    let limit = options.size("limit")?.unwrap_or(MAX_READ);
+    let how = ReadOptions {
+        range: range(&options)?,
+        if_match: options.get("if_match")?.map(Tag),
+    };
+    let work = async move {
+        let url = store.url().to_owned();
+        let object = store.read(&key, how).await?;
+        let bytes = object.body.collect(limit).await;
+        // A limit of ours knows no place, the store's own errors do.
+        bytes.map_err(|error| match error.store() {
+            "" => error.at(url, Some(key.as_str())),
+            _ => error,
+        })
+    };
+    let result = vm::on_io(&lua, work).await?;
+    match result {
+        Err(error) if error.is_missing_key() => Ok(MultiValue::from_iter([Value::Nil])),
+        Ok(bytes) => string(&lua, bytes).map(|text| MultiValue::from_iter([text])),
+        Err(error) => or_conflict::<Value>(&lua, Err(error)),
+    }
+}
+
+/// Bytes as a string of Lua, without a copy where they are many.
+fn string(lua: &Lua, bytes: Bytes) -> mlua::Result<Value> {
+    const SMALL: usize = 4096;
+    let text = if bytes.len() <= SMALL {
+        lua.create_string(&bytes)
+    } else {
+        lua.create_external_string(bytes)
+    };
+    text.map(Value::String)
+}
+
+fn range(options: &Options) -> mlua::Result<Option<std::ops::Range<u64>>> {
+    let Some(range) = options.get::<Table>("range")? else {
+        return Ok(None);
+    };
+    let part = |index: i64| {
+        let number = range.raw_get::<Option<i64>>(index).ok().flatten();
+        number.and_then(|number| u64::try_from(number).ok())
+    };
+    match (part(1), part(2)) {
+        (Some(offset), Some(length)) => Ok(Some(offset..offset.saturating_add(length))),
+        _ => Err(ScriptError::invalid("a range is { offset, length } in bytes").into()),
+    }
+}
+
+const STAT: Def = Def {
+    name: "Store:stat",
+    summary: "Returns an object's metadata.",
+    body: "The fields are `key`, `size`, `modified` (seconds since 1970), `tag`, `checksum` \
+           (`{ algorithm, value }`), `content_type` and `user`, as far as the store has them.",
+    params: &[KEY],
+    options: &[],
+    returns: &[(
+        "kstate.Meta|nil",
+        "the metadata; `nil` when there is no such object",
+    )],
+    errors: &[("not_found", "there is no such bucket")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://stat")
+store:write("a", "hello")
+assert(store:stat("a").size == 5 and store:stat("b") == nil)
+"#,
+    make: |def, lua| {
+        def.wait(lua, |lua, (this, key): (AnyUserData, String)| async move {
+            match stat(&lua, &this, key).await? {
+                Some(meta) => convert::meta(&lua, &meta).map(Some),
+                None => Ok(None),
+            }
+        })
+    },
+};
+
+async fn stat(lua: &Lua, this: &AnyUserData, key: String) -> mlua::Result<Option<store::Meta>> {
+    let store = of(this)?;
+    let key = key_of(&store, "stat", &key)?;
+    match vm::on_io(lua, async move { store.stat(&key).await }).await? {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if error.is_missing_key() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const EXISTS: Def = Def {
+    name: "Store:exists",
+    summary: "Tells whether there is an object under a key.",
+    body: "",
+    params: &[KEY],
+    options: &[],
+    returns: &[("boolean", "whether there is one")],
+    errors: &[("not_found", "there is no such bucket")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.store.open("memfs://exists"):exists("a") == false)"#,
+    make: |def, lua| {
+        def.wait(lua, |lua, (this, key): (AnyUserData, String)| async move {
+            Ok(stat(&lua, &this, key).await?.is_some())
+        })
+    },
+};
+
+const WRITE: Def = Def {
+    name: "Store:write",
+    summary: "Writes an object whole: readers see the old bytes or the new.",
+    body: "With a precondition, nothing is written when it doesn't hold.",
+    params: &[KEY, Param::new("bytes", Type::String, "the bytes")],
+    options: &[
+        Param::optional(
+            "if_absent",
+            Type::Boolean,
+            "only when there is no such object",
+        ),
+        Param::optional(
+            "if_match",
+            Type::String,
+            "only over this version, by its tag",
+        ),
+        Param::optional("content_type", Type::String, "the MIME type"),
+    ],
+    returns: &[
+        (
+            "kstate.Meta|nil",
+            "the metadata with the new tag; `nil` when the precondition failed",
+        ),
+        (
+            "kstate.Error?",
+            "what stood against it, when the precondition failed",
+        ),
+    ],
+    errors: &[("unsupported", "the store can't check the precondition")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://write")
+local meta = store:write("lock", "me", { if_absent = true })
+local again, err = store:write("lock", "you", { if_absent = true })
+assert(again == nil and err:is("already_exists"))
+assert(store:write("lock", "me again", { if_match = meta.tag }))
+"#,
+    make: |def, lua| def.wait(lua, write),
+};
+
+async fn write(
+    lua: Lua,
+    (this, key, bytes, options): (AnyUserData, String, LuaString, Options),
+) -> mlua::Result<MultiValue> {
+    let store = of(&this)?;
+    let key = key_of(&store, "write", &key)?;
+    let if_match = options.get::<String>("if_match")?;
+    let precondition = match (options.get("if_absent")?.unwrap_or(false), if_match) {
+        (false, None) => Precondition::None,
+        (true, None) => Precondition::IfAbsent,
+        (false, Some(tag)) => Precondition::IfMatch(Tag(tag)),
+        (true, Some(_)) => {
+            return Err(ScriptError::invalid(
+                "if_absent and if_match can't both hold: an object that is absent has no version",
+            )
+            .into());
+        }
+    };
+    let how = WriteOptions {
+        precondition,
+        content_type: options.get("content_type")?,
+        ..WriteOptions::default()
+    };
+    let body = Body::from(bytes.as_bytes().to_vec());
+    let result = vm::on_io(&lua, async move { store.write(&key, body, how).await }).await?;
+    match result {
+        Ok(meta) => or_conflict(&lua, Ok(convert::meta(&lua, &meta)?)),
+        Err(error) => or_conflict::<Value>(&lua, Err(error)),
+    }
+}
+
+const DELETE: Def = Def {
+    name: "Store:delete",
+    summary: "Deletes an object; that there is none is no error.",
+    body: "",
+    params: &[KEY],
+    options: &[Param::optional(
+        "if_match",
+        Type::String,
+        "only this version, by its tag",
+    )],
+    returns: &[
+        ("boolean|nil", "`true`; `nil` when it is another version"),
+        ("kstate.Error?", "what stood against it"),
+    ],
+    errors: &[("unsupported", "the store can't check the version")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://delete")
+store:write("a", "1")
+assert(store:delete("a") and store:delete("a"))
+"#,
+    make: |def, lua| def.wait(lua, delete),
+};
+
+async fn delete(
+    lua: Lua,
+    (this, key, options): (AnyUserData, String, Options),
+) -> mlua::Result<MultiValue> {
+    let store = of(&this)?;
+    let key = key_of(&store, "delete", &key)?;
+    let precondition = match options.get("if_match")? {
+        Some(tag) => Precondition::IfMatch(Tag(tag)),
+        None => Precondition::None,
+    };
+    let work = async move { store.delete(&key, precondition).await };
+    let result = vm::on_io(&lua, work).await?;
+    or_conflict(&lua, result.map(|()| true))
+}
+
+const LIST: Def = Def {
+    name: "Store:list",
+    summary: "Lists what lies below a folder, one level or all, in byte order of the names.",
+    body: "Entries come as the store sends them, and no more pages are asked for once the loop \
+           ends. A listing that can't be completed raises an error; it is never just shorter.",
+    params: &[Param::optional(
+        "prefix",
+        Type::String,
+        "the folder; default: the whole store",
+    )],
+    options: &[Param::optional(
+        "recursive",
+        Type::Boolean,
+        "all levels; default: one, with `entry.prefix` for what lies deeper",
+    )],
+    returns: &[("kstate.Listing", "the iterator")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://list")
+store:write("a/config", "1")
+store:write("b", "2")
+for entry in store:list() do
+  print(entry.prefix or entry.key)
+end
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, prefix, options): (AnyUserData, Option<String>, Options)| {
+                let recursive = options.get("recursive")?.unwrap_or(false);
+                list(lua, &this, prefix, recursive)
+            },
+        )
+    },
+};
+
+const WALK: Def = Def {
+    name: "Store:walk",
+    summary: "Lists everything below a folder; the same as `list` with `recursive`.",
+    body: "",
+    params: &[Param::optional(
+        "prefix",
+        Type::String,
+        "the folder; default: the whole store",
+    )],
+    options: &[],
+    returns: &[("kstate.Listing", "the iterator")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://walk")
+store:write("a/b/c", "1")
+for entry in store:walk("a") do
+  assert(entry.key == "a/b/c")
+end
+"#,
+    make: |def, lua| {
+        def.sync(lua, |lua, (this, prefix): (AnyUserData, Option<String>)| {
+            list(lua, &this, prefix, true)
+        })
+    },
+};
+
+fn list(
+    lua: &Lua,
+    this: &AnyUserData,
+    prefix: Option<String>,
+    recursive: bool,
+) -> mlua::Result<MultiValue> {
+    let store = of(this)?;
+    let below = prefix.unwrap_or_default();
+    let below = below.trim_end_matches('/');
+    if !below.is_empty() {
+        key_of(&store, "list", below)?;
+    }
+    let options = ListOptions {
+        one_level: !recursive,
+        ..ListOptions::recursive(below)
+    };
+    listing::for_loop(lua, listing::Listing::start(lua, &store, options))
+}
+
+const COPY: Def = Def {
+    name: "Store:copy",
+    summary: "Copies an object to another store, verified.",
+    body: "It is copied on the server where that works, else through this process.",
+    params: &[
+        KEY,
+        Param::new("target", Type::Object("Store"), "the other store"),
+        Param::optional(
+            "target_key",
+            Type::String,
+            "its key there; default: the same",
+        ),
+    ],
+    options: &[],
+    returns: &[("kstate.Meta", "the copy's metadata")],
+    errors: &[
+        ("not_found", "there is no such object"),
+        ("corrupt", "the copy is not what the source says"),
+    ],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local from, to = kstate.store.open("memfs://from"), kstate.store.open("memfs://to")
+from:write("a", "1")
+from:copy("a", to, "b")
+assert(to:read("b") == "1")
+"#,
+    make: |def, lua| def.wait(lua, copy),
+};
+
+async fn copy(
+    lua: Lua,
+    (this, key, target, target_key): (AnyUserData, String, AnyUserData, Option<String>),
+) -> mlua::Result<Table> {
+    let (source, target) = (of(&this)?, of(&target)?);
+    let from = key_of(&source, "copy", &key)?;
+    let to = key_of(&target, "copy", target_key.as_deref().unwrap_or(&key))?;
+    let work = async move {
+        let meta = source.stat(&from).await?;
+        let (anything, evidence) = (Precondition::None, transfer::Evidence::default());
+        transfer::copy_object(&source, &meta, &target, &to, &anything, evidence).await
+    };
+    let copied = vm::on_io(&lua, work).await??;
+    convert::meta(&lua, &copied.meta)
+}
