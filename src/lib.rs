@@ -3,11 +3,13 @@
 //! Arrows point one way: `cli → lua → session → transfer → store`, with `config` and `merge`
 //! beside. See `docs/architecture.md`.
 
+pub mod cli;
 pub mod config;
 #[cfg(test)]
 mod fixture;
 pub mod lua;
 pub mod merge;
+pub mod scripts;
 pub mod session;
 pub mod store;
 pub mod text;

@@ -1,3 +1,7 @@
 //! The `kstate` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kstate::cli::main()
+}

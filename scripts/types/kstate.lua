@@ -103,6 +103,13 @@ function Store:url() end
 ---@return kstate.Store # the store
 function Store:at(prefix) end
 
+---Opens another place with this store's options: the same account and endpoint.
+---
+---For a place that a manifest names. A place of another kind gets no options.
+---@param url string a URL or a path
+---@return kstate.Store # the store
+function Store:open(url) end
+
 ---@class kstate.options.Store.read
 ---@field range? table `{ offset, length }` in bytes
 ---@field if_match? string only this version, by its tag
@@ -179,6 +186,48 @@ function Store:walk(prefix) end
 ---@return kstate.Meta # the copy's metadata
 function Store:copy(key, target, target_key) end
 
+---@class kstate.options.Store.sync
+---@field include? table globs of the keys that take part: `*` within a folder, `**` across; default: all
+---@field exclude? table globs of the keys that don't
+---@field verify? string `"checksum"` (default), or `"content"` to read both sides always
+---@field concurrency? integer how many objects are on their way at once; default 32
+---@field first? table globs of keys that are there before all others, one glob after the other
+---@field until_stable? boolean again until a pass finds nothing to do, for a source that changes meanwhile
+---@field delete? boolean delete what only the target has, after all else succeeded
+
+---Copies what is missing or different to another store, and verifies every copy.
+---
+---What only the target has stays unless `delete` is set. What somebody else writes in the target meanwhile is left alone, and an error. The result counts what was done: `objects`, `copied`, `bytes`, `unchanged`, `deleted`, `verified`, …
+---@param target kstate.Store the other store
+---@param options? kstate.options.Store.sync
+---@return table # the report
+function Store:sync(target, options) end
+
+---@class kstate.options.Store.diff
+---@field include? table globs of the keys that take part: `*` within a folder, `**` across; default: all
+---@field exclude? table globs of the keys that don't
+---@field verify? string `"checksum"` (default), or `"content"` to read both sides always
+---@field concurrency? integer how many objects are on their way at once; default 32
+
+---Finds what differs between two stores.
+---
+---Each difference has `key`, `kind` and the sizes: `removed` when only this store has the object, `added` when only the other has it, `changed` when their bytes differ.
+---@param target kstate.Store the other store
+---@param options? kstate.options.Store.diff
+---@return table[] # the differences, in byte order of the keys
+function Store:diff(target, options) end
+
+---Tells whether another store is the same place, or one lies in the other.
+---@param target kstate.Store the other store
+---@return string # `"same"`, `"contains"`, `"inside"` or `"apart"`
+function Store:relation(target) end
+
+---Finds out whether the store can be written and honours conditional writes.
+---
+---Writes and deletes one small object below `.kstate/`.
+---@return table # `if_absent` and `if_match`: whether a write that must fail was refused
+function Store:probe() end
+
 ---A listing, for `for entry in store:list() do … end`. An entry is an object's metadata (`key`, `size`, `modified`, `tag`, `checksum`), or has a `prefix` when something lies below that name, or is `foreign` with a `reason` when it is nothing that a key can name.
 ---@class kstate.Listing: fun(): kstate.Entry?
 local Listing = {}
@@ -234,6 +283,76 @@ kstate.store = {}
 ---@param options? kstate.options.store.open
 ---@return kstate.Store # the store
 function kstate.store.open(url, options) end
+
+---Where the state store is, and what the files of a cluster mean.
+kstate.config = {}
+
+---Finds out where the state store is, as kOps does.
+---
+---`url` is the store, `reason` says why it is this one, `file` is the file that names it if it was one, `sources` are all places that were looked at, `warnings` what is confusing (`message` and `fix`).
+---@return table # `url`, `reason`, `file`, `sources`, `warnings`; `url` is `nil` when nothing names one
+function kstate.config.state_store() end
+
+---Names another state store in the file that names the present one.
+---
+---Only in the file that `config.state_store` gives as `file`. Comments, order and quoting stay. A dry run checks that it can be done and leaves the file alone.
+---@param url string the new state store
+---@return string # the file
+function kstate.config.set_state_store(url) end
+
+---Lists the clusters of a store: the folders that have a `config`.
+---@param store kstate.Store the store
+---@return string[] # the names, in byte order
+function kstate.config.clusters(store) end
+
+---Reads a cluster's manifest.
+---
+---`references` are all fields that hold a location, each with `path`, `value`, `line` and `class`: `moves` when a move rewrites it, `keep` when it never does.
+---@param text string the manifest
+---@param label? string what errors call it, such as its URL
+---@return table # `name`, `config_base` (may be `nil`), `references`
+function kstate.config.parse(text, label) end
+
+---@class kstate.options.config.rewrite
+---@field from string the folder that holds the cluster now
+---@field to string the folder that is to hold it
+---@field label? string what errors call it, such as its URL
+
+---Rewrites a cluster's manifest for a move of its folder.
+---
+---`configBase` is set in any case; the stores of keys, secrets and backups when they are explicit and under the old place. Everything else stays byte for byte. `kept` are the references and other texts that name the old place and are left as they are.
+---@param text string the manifest
+---@param options kstate.options.config.rewrite
+---@return table # `text`, `changes` (`path`, `line`, `before`, `after`), `kept`
+function kstate.config.rewrite(text, options) end
+
+---Tells what a file of a cluster is, by its name.
+---
+---`secret`: it holds keys, tokens or credentials. `regenerated`: `kops update cluster` writes it anew. `may_name_store`: the place of the store may stand in it.
+---@param key string the file, relative to the cluster's folder
+---@return table # `class`, `secret`, `regenerated`, `may_name_store`
+function kstate.config.classify(key) end
+
+---Tells whether a text names a place or something in it.
+---
+---As a URL or as an ARN. `s3://b/pro` is not named by `s3://b/prod`.
+---@param text string any text
+---@param place string a URL or a path
+---@return boolean # whether it does
+function kstate.config.names(text, place) end
+
+---Gives the way from a place to another one below it.
+---
+---Spelling makes no difference: `file:///srv` is `/srv/`.
+---@param place string a URL or a path
+---@param other string another
+---@return string|nil # empty when they are the same, `nil` when the other is not below
+function kstate.config.below(place, other) end
+
+---Gives the scheme of a URL; `file` for a path.
+---@param url string a URL or a path
+---@return string # the scheme
+function kstate.config.scheme(url) end
 
 ---A limit on how many tasks do something at once.
 ---@class kstate.Semaphore

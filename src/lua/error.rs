@@ -22,6 +22,8 @@ pub(super) const KINDS: &[&str] = &[
     "unavailable",
     "corrupt",
     "invalid",
+    "refused",
+    "partial",
     "timeout",
     "cancelled",
     "other",
@@ -238,8 +240,9 @@ impl ScriptError {
         self.0.stop
     }
 
-    /// The exit code of a process whose script ended so: 1, 2 for a mistake on the command
-    /// line, 124 after a timeout, 130 after Ctrl-C, or what the script asked for.
+    /// The exit code of a process whose script ended so: what the script asked for, 124 after a
+    /// timeout, 130 after Ctrl-C, 2 for a mistake on the command line; else by the error's kind
+    /// 3 for a refusal, 4 for a conflict, 5 when part was done, 1 for all others.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.0.stop {
@@ -247,7 +250,12 @@ impl ScriptError {
             Some(Stop::Cancelled) => 130,
             Some(Stop::TimedOut) => 124,
             None if self.0.usage => 2,
-            None => 1,
+            None => match self.kind() {
+                "refused" => 3,
+                "already_exists" | "precondition_failed" => 4,
+                "partial" => 5,
+                _ => 1,
+            },
         }
     }
 

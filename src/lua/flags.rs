@@ -85,6 +85,12 @@ impl Contract {
             let Some(list) = table.get::<Option<Table>>(name)? else {
                 return Ok(Vec::new());
             };
+            if list.is_empty() != (list.raw_len() == 0) {
+                return Err(ScriptError::invalid(format!(
+                    "'{name}' of a script is a list, with a name in each item"
+                ))
+                .hint(format!("{name} = {{ {{ name = \"to\", type = \"string\" }}, … }}")));
+            }
             list.sequence_values::<Table>()
                 .map(|declared| Flag::read(lua, &declared?))
                 .collect()

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::Stop;
+use crate::config::state_store::{self, Inputs, Resolution};
 use crate::session::Session;
 use crate::store::{self, StoreUrl};
+use crate::transfer::Observer;
 
 /// The person at the other end, if there is one.
 pub trait Terminal: Send + Sync + 'static {
@@ -79,6 +81,10 @@ pub struct Host {
     pub session: Arc<Session>,
     /// What a script means by the name of a store: a URL, a path, or a name of the user's.
     pub resolve: Resolve,
+    /// Where the state store is, and why.
+    pub state_store: Arc<dyn Fn() -> Resolution + Send + Sync>,
+    /// Who hears of the progress of a transfer.
+    pub observe: Arc<dyn Fn() -> Arc<dyn Observer> + Send + Sync>,
     /// Where `print` goes.
     pub stdout: Output,
     /// The person, if there is one.
@@ -107,8 +113,13 @@ impl Host {
     pub fn new(io: tokio::runtime::Handle, session: Arc<Session>, stdout: Output) -> Self {
         Self {
             io,
-            session,
             resolve: Arc::new(StoreUrl::parse),
+            state_store: {
+                let session = Arc::clone(&session);
+                Arc::new(move || state_store::resolve(&Inputs::default(), session.env()))
+            },
+            session,
+            observe: Arc::new(|| Arc::new(())),
             stdout,
             terminal: Arc::new(NoTerminal),
             assume_yes: false,

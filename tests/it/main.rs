@@ -1,16 +1,20 @@
 //! Integration tests, by capability: one binary, so that the AWS SDK is linked once.
 
 #![expect(
+    clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "clippy allows these in test functions only, not in what they share"
+    reason = "clippy allows these in test functions only, not in what they share; tests look at files"
 )]
 
-mod lua_scripts;
+mod lua;
 mod s3;
 mod s3_double;
 mod s3_double_test;
+mod scripts;
 mod store_file;
 mod store_model;
+mod support;
 mod transfer;

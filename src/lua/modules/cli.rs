@@ -31,15 +31,12 @@ const CONFIRM: Def = Def {
         ),
     ],
     returns: &[("boolean", "whether the answer was yes")],
-    errors: &[(
-        "unsupported",
-        "nobody can answer, and `--yes` was not given",
-    )],
+    errors: &[("refused", "nobody can answer, and `--yes` was not given")],
     permission: "",
     since: "0.1.0",
     example: r#"
 local ok, e = pcall(kstate.cli.confirm, { prompt = "Delete the old copy?", expect = "delete" })
-assert(not ok and e:is("unsupported")) -- nobody is there to answer
+assert(not ok and e:is("refused")) -- nobody is there to answer
 "#,
     make: |def, lua| def.wait(lua, confirm),
 };
@@ -52,12 +49,11 @@ async fn confirm(lua: Lua, options: Options) -> mlua::Result<bool> {
     let prompt = options.get::<String>("prompt")?.unwrap_or_default();
     let expect = options.get::<String>("expect")?;
     if !vm.host.terminal.is_interactive() {
-        return Err(ScriptError::new(
-            "unsupported",
-            format!("nobody is there to answer: {prompt}"),
-        )
-        .hint("run it on a terminal, or pass --yes")
-        .into());
+        return Err(
+            ScriptError::new("refused", format!("nobody is there to answer: {prompt}"))
+                .hint("run it on a terminal, or pass --yes")
+                .into(),
+        );
     }
     let question = match &expect {
         Some(word) => format!("{prompt}\nType '{word}' to go on: "),

@@ -1,6 +1,7 @@
 //! What scripts see, one file a module.
 
 mod cli;
+mod config;
 mod core;
 mod env;
 mod hash;
@@ -21,6 +22,7 @@ use super::{data, vm};
 pub static MODULES: &[&Module] = &[
     &core::MODULE,
     &store::MODULE,
+    &config::MODULE,
     &task::MODULE,
     &cli::MODULE,
     &env::MODULE,

@@ -8,13 +8,13 @@ use mlua::{
     UserDataMethods, Value,
 };
 
-use super::{convert, listing};
+use super::{convert, listing, trees};
 use crate::lua::api::{self, Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
 use crate::store::{
-    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, ReadOptions, Store, Tag,
-    WriteOptions,
+    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, ReadOptions, Store, StoreUrl,
+    Tag, UrlOptions, WriteOptions,
 };
 use crate::transfer;
 
@@ -22,7 +22,11 @@ use crate::transfer;
 const MAX_READ: u64 = 256 << 20;
 
 /// A store in a script's hands.
-pub(in crate::lua::modules) struct Handle(pub(in crate::lua::modules) Arc<dyn Store>);
+pub(in crate::lua::modules) struct Handle {
+    pub(in crate::lua::modules) store: Arc<dyn Store>,
+    /// How it was opened, for others that are opened like it.
+    pub(in crate::lua::modules) options: UrlOptions,
+}
 
 impl UserData for Handle {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
@@ -31,30 +35,46 @@ impl UserData for Handle {
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
-            Ok(this.0.url().to_owned())
+            Ok(this.store.url().to_owned())
         });
         methods.add_meta_method(MetaMethod::Eq, |_, this, other: AnyUserData| {
             let other = other.borrow::<Self>()?;
-            Ok(this.0.place() == other.0.place())
+            Ok(this.store.place() == other.store.place())
         });
     }
 }
 
-/// The store's methods. `sync`, `diff` and `verify`, which take two stores, go beside them.
+/// The store's methods; those that take two stores are in `trees`.
 pub(super) static CLASS: Class = Class {
     name: "Store",
     summary: "A store: objects under keys, which are relative to its URL.",
     fields: &[],
-    methods: &[URL, AT, READ, STAT, EXISTS, WRITE, DELETE, LIST, WALK, COPY],
+    methods: &[
+        URL,
+        AT,
+        OPEN,
+        READ,
+        STAT,
+        EXISTS,
+        WRITE,
+        DELETE,
+        LIST,
+        WALK,
+        COPY,
+        trees::SYNC,
+        trees::DIFF,
+        trees::RELATION,
+        trees::PROBE,
+    ],
     call: "",
 };
 
 const KEY: Param = Param::new("key", Type::String, "the object, relative to the store");
 
 /// The store behind a method's first argument.
-pub(super) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn Store>> {
+pub(in crate::lua::modules) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn Store>> {
     match this.borrow::<Handle>() {
-        Ok(handle) => Ok(Arc::clone(&handle.0)),
+        Ok(handle) => Ok(Arc::clone(&handle.store)),
         Err(_) => Err(ScriptError::invalid("this is no store").into()),
     }
 }
@@ -118,7 +138,47 @@ assert(store:read("c.example.com/config") == "x")
                 key_of(&store, "open", prefix)?;
             }
             let _io = vm::of(lua).host.io.enter();
-            Ok(Handle(store.at(prefix)))
+            Ok(Handle {
+                store: store.at(prefix),
+                options: options_of(&this)?,
+            })
+        })
+    },
+};
+
+fn options_of(this: &AnyUserData) -> mlua::Result<UrlOptions> {
+    Ok(this.borrow::<Handle>()?.options.clone())
+}
+
+const OPEN: Def = Def {
+    name: "Store:open",
+    summary: "Opens another place with this store's options: the same account and endpoint.",
+    body: "For a place that a manifest names. A place of another kind gets no options.",
+    params: &[Param::new("url", Type::String, "a URL or a path")],
+    options: &[],
+    returns: &[("kstate.Store", "the store")],
+    errors: &[("invalid", "the URL can't work")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://open/a")
+store:open("memfs://open/b"):write("x", "1")
+assert(kstate.store.open("memfs://open"):exists("b/x"))
+"#,
+    make: |def, lua| {
+        def.sync(lua, |lua, (this, url): (AnyUserData, String)| {
+            let mut url = StoreUrl::parse(&url)?;
+            let is_kin = of(&this)?.url().split_once("://").map(|(scheme, _)| scheme)
+                == Some(url.scheme.as_str());
+            if is_kin {
+                url.options = options_of(&this)?;
+            }
+            let host = &vm::of(lua).host;
+            let _io = host.io.enter();
+            Ok(Handle {
+                store: host.session.open(&url)?,
+                options: url.options,
+            })
         })
     },
 };

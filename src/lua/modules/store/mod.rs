@@ -2,7 +2,8 @@
 
 mod convert;
 mod listing;
-mod methods;
+pub(super) mod methods;
+mod trees;
 
 use mlua::{Lua, Value};
 
@@ -101,5 +102,9 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<Handle> {
     }
     // Opening may prepare clients, which belong to the I/O runtime.
     let _io = vm.host.io.enter();
-    Ok(Handle(vm.host.session.open(&url)?))
+    let store = vm.host.session.open(&url)?;
+    Ok(Handle {
+        store,
+        options: url.options,
+    })
 }

@@ -1,0 +1,422 @@
+-- Moves clusters from one state store to another.
+--
+-- For each cluster, in this order:
+--   1 preflight   nothing is written before every cluster passes
+--   2 copy        etcd-manager's markers first, `config` held back
+--   3 agree       delta passes until source and copy are the same
+--   4 verify      every object
+--   5 config      rewritten to the new place, written last, and only if nobody else wrote it
+--   6 next        what a person must do now
+-- The source is never touched. Running it again finishes what was interrupted.
+
+local kstate = kstate
+local config, store, log = kstate.config, kstate.store, kstate.log
+
+-- Without these two, etcd-manager at the new place believes that there is no cluster yet: it
+-- stops etcd and starts an empty one. They are there before anything else is.
+local MARKERS = {
+  "backups/etcd/*/control/etcd-cluster-created",
+  "backups/etcd/*/control/etcd-cluster-spec",
+}
+
+-- A pending command would be carried out a second time at the new place.
+local COMMANDS = "backups/etcd/*/control/*/_command.json"
+
+-- What kOps reads below the state store itself; everything else lies below `configBase`.
+local REGISTRY = { "config", "instancegroup/**", "clusteraddons/**" }
+
+local NOT_COPIED = {
+  all = {},
+  control = { "backups/**/_etcd_backup.meta", "backups/**/etcd.backup.gz" },
+  none = { "backups/**" },
+}
+
+local function same(place, other)
+  return config.below(place, other) == ""
+end
+
+local function join(...)
+  local all = {}
+  for _, list in ipairs({ ... }) do
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
+local function join_options(...)
+  local all = {}
+  for _, options in ipairs({ ... }) do
+    for name, value in pairs(options) do
+      all[name] = value
+    end
+  end
+  return all
+end
+
+-- 1 preflight ---------------------------------------------------------------------------------
+
+-- Whether the tree below the state store is all of a cluster, not only its registry part.
+local function is_whole(tree)
+  local keys, marker = false, false
+  for object in tree:walk("pki/private") do
+    keys = keys or object.key ~= nil
+  end
+  for object in tree:walk("backups") do
+    marker = marker or config.classify(object.key or "").class == "etcd_created"
+  end
+  return keys and marker and tree:exists("cluster-completed.spec")
+end
+
+-- Whether anything is at a place; nil and the error when that can't be told.
+local function holds_anything(tree)
+  local listed, found = pcall(function()
+    for _ in tree:list() do
+      return true
+    end
+    return false
+  end)
+  if listed then
+    return found
+  elseif found.kind == "not_found" then
+    return false
+  end
+  return nil, found
+end
+
+-- Where the cluster's files are, with a note for the person: the tree below the store, or the one
+-- that `configBase` names when that lies elsewhere. Gives nil and the reason when that part can't
+-- be moved; a cluster is never moved half.
+local function find_base(from, tree, manifest, choice)
+  local base = manifest.config_base
+  if choice == "here" or base == nil or same(base, tree:url()) then
+    return tree
+  end
+  local copy = "moving the complete copy of it that lies here"
+  local whole = choice == "auto" and is_whole(tree)
+  if whole and config.scheme(base) ~= config.scheme(from:url()) then
+    return tree, ("its config names %s; %s"):format(base, copy)
+  end
+  local opened, elsewhere = pcall(from.open, from, base)
+  local found, why = nil, elsewhere
+  if opened then
+    found, why = holds_anything(elsewhere)
+  end
+  if found then
+    return elsewhere, ("its configBase is %s: moving both trees"):format(base)
+  elseif found == false and whole then
+    return tree, ("nothing is left at %s, which its config names; %s"):format(base, copy)
+  end
+  return nil, ("its configBase is %s, and that part can't be moved: %s"):format(base, found == false and "nothing is there" or tostring(why))
+end
+
+-- What the destination has of the cluster: "nothing", a "part" of an interrupted move, all of it
+-- ("moved": `config` is written last), or "other", which is somebody else's.
+local function state_of_destination(base, target)
+  local there = target:read("config")
+  if there == nil and not holds_anything(target) then
+    return "nothing"
+  end
+  for _, difference in ipairs(base:diff(target, { include = { "pki/private/**", "secrets/**", MARKERS[1] } })) do
+    if difference.kind == "changed" then
+      return "other"
+    end
+  end
+  if there == nil then
+    return "part"
+  end
+  local manifest = config.parse(there, target:url() .. "/config")
+  return same(manifest.config_base or target:url(), target:url()) and "moved" or "other"
+end
+
+-- The places that a file of the cluster may name: where it lies, where its config says that it
+-- lies, and where it lay when kOps last updated it.
+local function old_places(tree, base, manifest)
+  local places = { tree:url() }
+  local function add(place)
+    for _, known in ipairs(places) do
+      if place == nil or same(known, place) then
+        return
+      end
+    end
+    places[#places + 1] = place
+  end
+  add(manifest.config_base)
+  local completed = base:read("cluster-completed.spec")
+  local parsed, spec = pcall(config.parse, completed or "")
+  add(parsed and spec.config_base or nil)
+  return places
+end
+
+-- All that the move of one cluster needs to know; nil when it can't be moved.
+local function preflight(ctx, from, to, name, refuse)
+  local tree, target = from:at(name), to:at(name)
+  local label = tree:url() .. "/config"
+  local text = tree:read("config")
+  if text == nil then
+    return refuse(name, "there is no cluster of that name in " .. from:url())
+  end
+  local parsed, manifest = pcall(config.parse, text, label)
+  if not parsed then
+    return refuse(name, tostring(manifest))
+  end
+  if manifest.name ~= name then
+    return refuse(name, ("its config says that its name is '%s'; kOps would not find it"):format(manifest.name))
+  end
+  local base, note = find_base(from, tree, manifest, ctx.flags.base)
+  if base == nil then
+    return refuse(name, note)
+  end
+  local lies_at = manifest.config_base or tree:url()
+  local rewritten = config.rewrite(text, { from = lies_at, to = target:url(), label = label })
+  local there = state_of_destination(base, target)
+  if there == "other" then
+    return refuse(name, to:url() .. " already holds another cluster of that name: its keys or its config are not this one's")
+  end
+  return {
+    name = name,
+    tree = tree,
+    base = base,
+    note = note,
+    target = target,
+    there = there,
+    text = text,
+    rewritten = rewritten,
+    old = old_places(tree, base, manifest),
+  }
+end
+
+local function check_stores(from, to)
+  local relation = from:relation(to)
+  if relation ~= "apart" then
+    local how = relation == "same" and "are the same place" or "lie one inside the other"
+    error(kstate.error({
+      kind = "refused",
+      message = ("%s and %s %s"):format(from:url(), to:url(), how),
+      hint = "name a destination outside the source",
+    }))
+  end
+  local honours = to:probe()
+  if not (honours.if_absent and honours.if_match) then
+    log.warn(to:url() .. " doesn't honour conditional writes: don't let anybody else write to it during the move")
+  end
+end
+
+-- 2 to 4: copy, agree, verify -----------------------------------------------------------------
+
+local function copy(ctx, cluster)
+  local held_back = join({ "config", COMMANDS }, NOT_COPIED[ctx.flags.backups])
+  local parts = { { from = cluster.base, exclude = held_back } }
+  if cluster.base ~= cluster.tree then
+    parts = {
+      { from = cluster.base, exclude = join(held_back, REGISTRY) },
+      { from = cluster.tree, include = REGISTRY, exclude = { "config" } },
+    }
+  end
+  local reports = kstate.array({})
+  for _, part in ipairs(parts) do
+    local which = { include = part.include, exclude = part.exclude, concurrency = ctx.flags.concurrency, verify = ctx.flags.verify }
+    local report = part.from:sync(cluster.target, join_options(which, { first = MARKERS, until_stable = true }))
+    for _, difference in ipairs(part.from:diff(cluster.target, which)) do
+      if difference.kind ~= "added" then
+        error(kstate.error({
+          kind = "corrupt",
+          message = ("the copy of %s differs from its source in %s"):format(cluster.name, difference.key),
+          hint = "its config was not written, so nothing uses the copy; run it again",
+        }))
+      end
+    end
+    reports[#reports + 1] = report
+  end
+  return reports
+end
+
+-- 5 config ------------------------------------------------------------------------------------
+
+local function write_config(cluster)
+  if cluster.tree:read("config") ~= cluster.text then
+    error(kstate.error({
+      kind = "precondition_failed",
+      message = cluster.tree:url() .. "/config changed during the move",
+      hint = "run it again: it goes on from here with the new config",
+    }))
+  end
+  local written, err = cluster.target:write("config", cluster.rewritten.text, { if_absent = true })
+  if written == nil then
+    error(err)
+  end
+end
+
+-- 6 next --------------------------------------------------------------------------------------
+
+local function files_that_name(cluster)
+  local files = kstate.array({})
+  for object in cluster.target:walk() do
+    if object.key ~= "config" and config.classify(object.key or "").may_name_store then
+      local text = cluster.target:read(object.key)
+      for _, place in ipairs(cluster.old) do
+        if config.names(text or "", place) then
+          files[#files + 1] = object.key
+          break
+        end
+      end
+    end
+  end
+  return files
+end
+
+local function pending_commands(cluster)
+  local pending = kstate.array({})
+  for object in cluster.base:walk("backups") do
+    if config.classify(object.key or "").class == "backup_command" then
+      pending[#pending + 1] = object.key
+    end
+  end
+  return pending
+end
+
+local function say_next(from, to, moved, file)
+  print("\nWhat comes next:")
+  if file then
+    print("  " .. file .. " now names " .. to:url())
+  else
+    print("  export KOPS_STATE_STORE=" .. to:url())
+  end
+  for _, cluster in ipairs(moved) do
+    print("  kops update cluster " .. cluster.name .. " --yes")
+    print("  kops rolling-update cluster " .. cluster.name .. " --instance-group-roles control-plane --yes")
+  end
+  print("  and only when every control plane is rolled:")
+  print(("  kstate run retire_bucket --from %s --to %s --all-clusters"):format(from:url(), to:url()))
+  for _, cluster in ipairs(moved) do
+    if #cluster.stale > 0 then
+      print(("\nUntil `kops update cluster` has run, these files of %s name the old place:"):format(cluster.name))
+      for _, key in ipairs(cluster.stale) do
+        print("  " .. key)
+      end
+    end
+    for _, reference in ipairs(cluster.rewritten.kept) do
+      print(("\nLeft as it is: %s of %s is %s"):format(reference.path, cluster.name, reference.value))
+    end
+    for _, key in ipairs(cluster.pending) do
+      print(("\nNot copied, or etcd-manager would carry it out again: %s/%s"):format(cluster.base:url(), key))
+    end
+  end
+end
+
+-- Rewrites the file that named the old store, and gives its name.
+local function update_config_file(ctx, from, to)
+  local resolved = config.state_store()
+  if not ctx.flags.update_config then
+    return nil
+  elseif resolved.file == nil or not same(store.open(resolved.url):url(), from:url()) then
+    log.warn("no file names " .. from:url() .. " as the state store: nothing to update")
+    return nil
+  end
+  return config.set_state_store(to:url())
+end
+
+-- The run -------------------------------------------------------------------------------------
+
+local function names_of(ctx, from)
+  local names = ctx.flags.all_clusters and config.clusters(from) or ctx.flags.cluster or {}
+  if #names == 0 then
+    error(kstate.error({
+      kind = "refused",
+      message = "no cluster to move in " .. from:url(),
+      hint = "name them with --cluster NAME, or take --all-clusters",
+    }))
+  end
+  return names
+end
+
+local function state_store()
+  local resolved = config.state_store()
+  if resolved.url == nil then
+    error(kstate.error({ kind = "invalid", message = resolved.reason, hint = "name it with --from, --state or KOPS_STATE_STORE" }))
+  end
+  return "state"
+end
+
+local function main(ctx)
+  local from, to = store.open(ctx.flags.from or state_store()), store.open(ctx.flags.to)
+  local names = names_of(ctx, from)
+  check_stores(from, to)
+
+  local todo, refused, moved = {}, kstate.array({}), kstate.array({})
+  local function refuse(name, reason)
+    log.error(name .. ": " .. reason)
+    refused[#refused + 1] = { cluster = name, reason = reason }
+  end
+  for _, name in ipairs(names) do
+    local cluster = preflight(ctx, from, to, name, refuse)
+    if cluster and cluster.there == "moved" then
+      log.info(name .. " is in " .. to:url() .. " already")
+    elseif cluster then
+      todo[#todo + 1] = cluster
+      log.info(("%s: %s -> %s%s"):format(name, cluster.tree:url(), cluster.target:url(), cluster.there == "part" and " (going on)" or ""))
+      if cluster.note then
+        log.warn(name .. ": " .. cluster.note)
+      end
+    end
+  end
+  if #refused > 0 then
+    if ctx.flags.json then
+      print(kstate.json.encode({ moved = moved, refused = refused }))
+    end
+    return 3
+  end
+  if #todo > 0 and ctx.flags.backups == "none" then
+    log.warn("without etcd-manager's markers (--backups none) a control plane that starts at the new place begins with an EMPTY etcd")
+  end
+  local question = ("Move %d clusters from %s to %s?"):format(#todo, from:url(), to:url())
+  if #todo > 0 and not (ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })) then
+    return 3
+  end
+
+  for _, cluster in ipairs(todo) do
+    cluster.reports = copy(ctx, cluster)
+    write_config(cluster)
+    cluster.stale = files_that_name(cluster)
+    cluster.pending = pending_commands(cluster)
+    local copied, verified = 0, 0
+    for _, report in ipairs(cluster.reports) do
+      copied, verified = copied + report.copied, verified + report.objects
+    end
+    log.info(("%s: %d objects copied, %d verified, config written"):format(cluster.name, copied, verified))
+    moved[#moved + 1] = {
+      cluster = cluster.name,
+      config_base = cluster.target:url(),
+      reports = cluster.reports,
+      stale = cluster.stale,
+      not_copied = cluster.pending,
+      kept = cluster.rewritten.kept,
+    }
+  end
+
+  local file = update_config_file(ctx, from, to)
+  if ctx.flags.json then
+    print(kstate.json.encode({ moved = moved, refused = refused, updated_file = file }))
+  elseif #todo > 0 then
+    say_next(from, to, todo, file)
+  else
+    print("Nothing to do: every cluster is in " .. to:url() .. " already.")
+  end
+end
+
+return {
+  summary = "Move clusters from one state store to another",
+  flags = {
+    { name = "from", type = "string", value = "STORE", doc = "the store to move from (default: the state store)" },
+    { name = "to", type = "string", value = "STORE", required = true, doc = "the store to move to" },
+    { name = "cluster", type = "list", value = "NAME", doc = "a cluster to move; may be given again" },
+    { name = "all_clusters", type = "boolean", doc = "move every cluster of the store" },
+    { name = "concurrency", type = "integer", default = 32, doc = "how many objects are copied at once" },
+    { name = "backups", type = "string", choices = { "all", "control", "none" }, default = "all", doc = "how much of the etcd backups is copied" },
+    { name = "verify", type = "string", choices = { "checksum", "content" }, default = "checksum", doc = "how the copy is compared with its source" },
+    { name = "base", type = "string", choices = { "auto", "here", "there" }, default = "auto", doc = "for a config whose configBase lies elsewhere: take the tree below --from, or the one it names" },
+    { name = "update_config", type = "boolean", doc = "rewrite kops_state_store in the file that it came from" },
+    { name = "yes", type = "boolean", doc = "don't ask" },
+    { name = "json", type = "boolean", doc = "print the result as JSON" },
+  },
+  main = main,
+}

@@ -1,0 +1,171 @@
+//! What every command is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::Global;
+use super::exit::{Exit, Failure};
+use crate::config::settings::Settings;
+use crate::config::state_store::{self, Inputs, Resolution};
+use crate::session::{Mode, Session};
+use crate::store::registry::Env;
+use crate::store::{Key, Store, StoreUrl};
+
+/// How long an interrupted command may take to leave both sides clean.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The run's session and settings, and the threads that do its I/O.
+pub(super) struct Context {
+    pub(super) session: Arc<Session>,
+    pub(super) settings: Settings,
+    pub(super) inputs: Inputs,
+    pub(super) json: bool,
+    pub(super) yes: bool,
+    pub(super) quiet: bool,
+    runtime: Option<Runtime>,
+}
+
+impl Context {
+    pub(super) fn new(env: Env, global: &Global) -> Result<Self, Failure> {
+        let mode = if global.dry_run {
+            Mode::DryRun
+        } else {
+            Mode::Direct
+        };
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("kstate-io")
+            .build()
+            .map_err(|error| {
+                Failure::new(Exit::FAILED, format!("cannot start threads: {error}"))
+            })?;
+        Ok(Self {
+            settings: Settings::load(&env)?,
+            inputs: Inputs {
+                state_flag: global.state.clone(),
+                config_flag: global.config.clone(),
+            },
+            session: Arc::new(Session::new(env, mode)),
+            json: global.json,
+            yes: global.yes,
+            quiet: global.quiet,
+            runtime: Some(runtime),
+        })
+    }
+
+    pub(super) fn env(&self) -> &Env {
+        self.session.env()
+    }
+
+    pub(super) fn dry_run(&self) -> bool {
+        self.session.mode() == Mode::DryRun
+    }
+
+    /// The threads that do I/O.
+    pub(super) fn io(&self) -> Option<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle)
+    }
+
+    pub(super) fn state_store(&self) -> Resolution {
+        state_store::resolve(&self.inputs, self.env())
+    }
+
+    /// The URL that a name means: a URL, a path, a named store, or `state`.
+    pub(super) fn url(&self, text: &str) -> crate::store::Result<StoreUrl> {
+        let below = match text.split_once(':') {
+            Some(("state", below)) if !below.starts_with("//") => below,
+            None if text == "state" => "",
+            _ => return self.settings.store_url(text),
+        };
+        let mut url = self.state_store().store_url()?;
+        let below = below.trim_matches('/');
+        if !below.is_empty() {
+            url.path = match url.path.as_str() {
+                "" => below.to_owned(),
+                path => format!("{}/{below}", path.trim_end_matches('/')),
+            };
+        }
+        Ok(url)
+    }
+
+    /// The store that an argument means; the state store when there is none.
+    pub(super) fn store(&self, text: Option<&str>) -> Result<Arc<dyn Store>, Failure> {
+        let url = self.url(text.unwrap_or("state"))?;
+        Ok(self.session.open(&url)?)
+    }
+
+    /// The store and key of an argument that means one object.
+    pub(super) fn object(&self, text: &str) -> Result<(Arc<dyn Store>, Key), Failure> {
+        let url = self.url(text)?;
+        let (store, key) = url
+            .split_object()
+            .ok_or_else(|| Failure::usage(format!("'{url}' names a store, not an object in it")))?;
+        Ok((self.session.open(&store)?, key))
+    }
+
+    /// Runs a command until it ends or is interrupted. The first interrupt drops it, which
+    /// cancels what it was doing; the second ends the process.
+    pub(super) fn interruptible(
+        &self,
+        command: impl Future<Output = Result<u8, Failure>>,
+    ) -> Result<u8, Failure> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Failure::silent(Exit::FAILED));
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                result = command => result,
+                () = interrupted() => {
+                    self.end_on_second_interrupt();
+                    Err(Failure::new(
+                        Exit::INTERRUPTED,
+                        "interrupted; what was done stays done, run it again to go on",
+                    ))
+                }
+            }
+        })
+    }
+
+    /// From now on an interrupt ends the process at once.
+    pub(super) fn end_on_second_interrupt(&self) {
+        if let Some(io) = self.io() {
+            io.spawn(async {
+                interrupted().await;
+                end_now(Exit::INTERRUPTED);
+            });
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(GRACE);
+        }
+    }
+}
+
+/// Ends the process at once: the person asked twice, or a script can't be stopped otherwise.
+#[expect(clippy::exit, clippy::disallowed_methods, reason = "the last resort")]
+pub(super) fn end_now(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+pub(super) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line: one file a subcommand.
+
+mod cat;
+mod config;
+mod context;
+mod cp;
+mod diff;
+mod exit;
+mod ls;
+mod output;
+mod progress;
+mod rm;
+mod run;
+mod stat;
+mod sync;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::store::registry::Env;
+use context::Context;
+use exit::{Exit, Failure};
+
+/// Move, inspect and script the state stores of Kubernetes clusters (kOps).
+#[derive(Parser)]
+#[command(name = "kstate", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A STORE is a URL (s3://bucket/prefix, do://, scw://, linode://, hos://, memfs://), a path, the
+name of a store in kstate's own configuration, or NAME:sub/folder. `state` is the state store
+that kOps would use.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
+it, 5 partly done (run it again to go on), 130 interrupted.";
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
+struct Global {
+    /// The state store, as in kOps [env: `KOPS_STATE_STORE`]
+    #[arg(long, global = true, value_name = "STORE")]
+    state: Option<String>,
+    /// The file to read the state store from, as in kOps, instead of ~/.kops.yaml or ~/.kops/config
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Write nothing anywhere; show what would be done
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Answer every question with yes
+    #[arg(long, short, global = true)]
+    yes: bool,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on standard error; twice for requests
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing on standard error but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a Lua script
+    Run(run::Run),
+    /// List what lies in a store
+    Ls(ls::Ls),
+    /// Print an object
+    Cat(cat::Cat),
+    /// Show an object's metadata
+    Stat(stat::Stat),
+    /// Copy an object, or with -r a tree
+    Cp(cp::Cp),
+    /// Make a tree the same as another
+    Sync(sync::Sync),
+    /// Delete an object, or with -r a tree
+    Rm(rm::Rm),
+    /// Show how two trees or two objects differ
+    Diff(diff::Diff),
+    /// Show where the state store is
+    Config(config::Config),
+}
+
+/// Parses the process's arguments, does what they say, and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing help to a closed pipe is no failure worth a message.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Exit::USAGE
+            } else {
+                Exit::DONE
+            });
+        }
+    };
+    output::log_to_stderr(cli.global.verbose, cli.global.quiet);
+    if let Command::Run(run) = &mut cli.command {
+        run.lift_flags(&mut cli.global);
+    }
+    let result = Context::new(Env::of_process(), &cli.global).and_then(|context| {
+        let context = Arc::new(context);
+        match cli.command {
+            Command::Run(run) => run.run(&context),
+            command => context.interruptible(dispatch(command, &context)),
+        }
+    });
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
+    let result = match command {
+        // Runs on a thread of its own kind, before this.
+        Command::Run(_) => Ok(Exit::DONE),
+        Command::Ls(ls) => ls.run(context).await,
+        Command::Cat(cat) => cat.run(context).await,
+        Command::Stat(stat) => stat.run(context).await,
+        Command::Cp(cp) => cp.run(context).await,
+        Command::Sync(sync) => sync.run(context).await,
+        Command::Rm(rm) => rm.run(context).await,
+        Command::Diff(diff) => diff.run(context).await,
+        Command::Config(config) => config.run(context),
+    };
+    output::show_operations(context)?;
+    result
+}

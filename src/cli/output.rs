@@ -1,0 +1,156 @@
+//! What commands print: results to standard output, everything else to standard error.
+
+use std::io::{IsTerminal, Write};
+use std::time::SystemTime;
+
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing_subscriber::EnvFilter;
+
+use super::context::Context;
+use super::exit::Failure;
+use crate::session::{Action, Operation};
+use crate::store::Meta;
+use crate::text;
+
+/// Sends the log to standard error: warnings, with `-v` what is done, with `-vv` every request.
+pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "kstate=info,warn",
+        (_, 1) => "kstate=debug,warn",
+        (_, _) => "trace,hyper=info,h2=info,rustls=info",
+    };
+    // A second logger can only come from a second call, which there is not.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_ansi(color(&std::io::stderr()))
+        .without_time()
+        .with_target(verbose > 1)
+        .try_init();
+}
+
+/// Tells the person something that has no other way out.
+pub(super) fn complain(message: &str) {
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Whether colour helps here: on a terminal, unless `NO_COLOR` is set (no-color.org).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asked before there is an Env to hand down"
+)]
+pub(super) fn color(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A point in time as RFC 3339 in UTC, to the second.
+pub(super) fn timestamp(time: SystemTime) -> Option<String> {
+    OffsetDateTime::from(time)
+        .replace_nanosecond(0)
+        .ok()?
+        .format(&Rfc3339)
+        .ok()
+}
+
+/// An object's metadata for programs.
+pub(super) fn meta_json(meta: &Meta) -> serde_json::Value {
+    let mut object = json!({ "key": meta.key.as_str(), "size": meta.size });
+    let mut set = |name: &str, value: Option<serde_json::Value>| {
+        if let Some(value) = value {
+            object[name] = value;
+        }
+    };
+    set(
+        "modified",
+        meta.modified.and_then(timestamp).map(Into::into),
+    );
+    set("tag", meta.tag.as_ref().map(|tag| tag.0.clone().into()));
+    set(
+        "checksum",
+        meta.checksum
+            .as_ref()
+            .map(|sum| format!("{}:{}", sum.algorithm.name(), sum.hex()).into()),
+    );
+    set("content_type", meta.content_type.clone().map(Into::into));
+    set("user", (!meta.user.is_empty()).then(|| json!(meta.user)));
+    object
+}
+
+/// Prints one JSON value on a line of its own.
+pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout().lock(), "{value}")?)
+}
+
+/// At the end of a dry run: what would have been done.
+pub(super) fn show_operations(context: &Context) -> Result<(), Failure> {
+    if !context.dry_run() {
+        return Ok(());
+    }
+    let operations = context.session.operations();
+    if context.json {
+        let list: Vec<_> = operations.iter().map(operation_json).collect();
+        return print_json(&json!({ "dry_run": true, "operations": list }));
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for operation in &operations {
+        writeln!(out, "(dry run) {}", describe(operation))?;
+    }
+    let bytes = operations.iter().map(|operation| operation.size).sum();
+    writeln!(
+        out,
+        "(dry run) {}, {}; nothing was written",
+        text::count(operations.len() as u64, "change"),
+        text::human_size(bytes)
+    )?;
+    Ok(out.flush()?)
+}
+
+fn describe(operation: &Operation) -> String {
+    let Operation {
+        action,
+        store,
+        key,
+        size,
+    } = operation;
+    let size = text::human_size(*size);
+    match action {
+        Action::Create => format!("+ {store}/{key} ({size})"),
+        Action::Overwrite => format!("~ {store}/{key} ({size})"),
+        Action::Delete => format!("- {store}/{key}"),
+        Action::Copy { from, overwrites } => {
+            let sign = if *overwrites { '~' } else { '+' };
+            format!("{sign} {store}/{key} ({size}) from {from}")
+        }
+    }
+}
+
+fn operation_json(operation: &Operation) -> serde_json::Value {
+    let Operation {
+        action,
+        store,
+        key,
+        size,
+    } = operation;
+    let (name, from) = match action {
+        Action::Create => ("create", None),
+        Action::Overwrite => ("overwrite", None),
+        Action::Delete => ("delete", None),
+        Action::Copy {
+            from,
+            overwrites: false,
+        } => ("create", Some(from)),
+        Action::Copy {
+            from,
+            overwrites: true,
+        } => ("overwrite", Some(from)),
+    };
+    let mut object = json!({ "action": name, "store": store, "key": key, "size": size });
+    if let Some(from) = from {
+        object["from"] = from.clone().into();
+    }
+    object
+}

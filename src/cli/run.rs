@@ -1,0 +1,174 @@
+//! `kstate run`
+
+use std::io::{IsTerminal, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Global;
+use super::context::{Context, end_now, interrupted};
+use super::exit::{Exit, Failure};
+use super::output::{self, show_operations};
+use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal, units};
+use crate::scripts;
+
+/// Runs a Lua script: a path, the name of a script in ./scripts or in the user's folder, or the
+/// name of one that is built in, such as `move_bucket`. `-` reads it from standard input.
+///
+/// What follows the script's name belongs to the script; `--help` there shows its own flags.
+/// Only --dry-run is taken out of it and works for every script.
+#[derive(Args)]
+pub(super) struct Run {
+    /// Stop the script after this time, such as 30s or 2h (exit code 124)
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    timeout: Option<Duration>,
+    /// The most memory that the script's own data may take
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::size)]
+    memory: u64,
+    /// The script and its arguments
+    #[arg(
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "SCRIPT [ARGS]"
+    )]
+    script: Vec<String>,
+}
+
+impl Run {
+    /// Takes the flags of the runtime out of the script's arguments, up to a `--`.
+    pub(super) fn lift_flags(&mut self, global: &mut Global) {
+        let mut own = true;
+        self.script.retain(|arg| {
+            own &= arg != "--";
+            let dry_run = own && arg == "--dry-run";
+            global.dry_run |= dry_run;
+            !dry_run
+        });
+    }
+
+    pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
+        let Some((name, args)) = self.script.split_first() else {
+            return Err(Failure::usage("no script named"));
+        };
+        let source = find(name, context)?;
+        let host = self.host(name, context)?;
+        let io = host.io.clone();
+        let ended = lua::block_on(async {
+            let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
+            runtime.embed(scripts::embedded);
+            let stopper = runtime.stopper();
+            io.spawn(async move {
+                interrupted().await;
+                stopper.stop(Stop::Cancelled);
+                interrupted().await;
+                end_now(Exit::INTERRUPTED);
+            });
+            match runtime.run_script(&source, args).await {
+                Ok(exit) => Ok(exit.0),
+                Err(error) => Err(told(&error, &runtime.render(&error))),
+            }
+        });
+        let ended = ended.map_err(|error| {
+            Failure::new(Exit::FAILED, format!("cannot start a thread: {error}"))
+        })?;
+        if ended.is_ok() {
+            show_operations(context)?;
+        }
+        ended
+    }
+
+    fn host(&self, name: &str, context: &Arc<Context>) -> Result<Host, Failure> {
+        let Some(io) = context.io() else {
+            return Err(Failure::silent(Exit::FAILED));
+        };
+        let stdout = Output::new(std::io::stdout());
+        let mut host = Host::new(io.clone(), Arc::clone(&context.session), stdout);
+        let (names, state) = (Arc::clone(context), Arc::clone(context));
+        host.resolve = Arc::new(move |text| names.url(text));
+        host.state_store = Arc::new(move || state.state_store());
+        host.observe = {
+            let shown = !context.quiet;
+            Arc::new(move || super::progress::Progress::observer(shown))
+        };
+        host.terminal = Arc::new(Person);
+        host.assume_yes = context.yes;
+        host.timeout = self.timeout;
+        host.memory_limit = usize::try_from(self.memory).unwrap_or(usize::MAX);
+        host.program = format!("kstate run {name}");
+        host.help_footer =
+            Some("--dry-run writes nothing anywhere and shows what would be done.\n".to_owned());
+        host.on_stuck = Arc::new(|reason| {
+            output::complain(
+                "the script doesn't stop: it is inside one long call, such as a string match; ending the process",
+            );
+            end_now(match reason {
+                Stop::TimedOut => Exit::TIMED_OUT,
+                _ => Exit::INTERRUPTED,
+            });
+        });
+        Ok(host)
+    }
+}
+
+fn find(name: &str, context: &Context) -> Result<Source, Failure> {
+    if name == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| {
+            Failure::new(
+                Exit::FAILED,
+                format!("cannot read the script from standard input: {error}"),
+            )
+        })?;
+        return Ok(Source::new("stdin", text));
+    }
+    let candidates = scripts::candidates(name, context.env());
+    for path in &candidates {
+        if path.is_file() {
+            return Source::read(path).map_err(|error| told(&error, &error.to_string()));
+        }
+    }
+    if let Some(text) = scripts::embedded(name) {
+        return Ok(Source::new(name, text));
+    }
+    let looked: Vec<_> = candidates
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let known: Vec<_> = scripts::names().collect();
+    let near = crate::text::did_you_mean(name, known.iter().copied());
+    Err(
+        Failure::usage(format!("there is no script '{name}'{near}")).hint(format!(
+            "looked for {}; the built-in ones are {}",
+            looked.join(", "),
+            known.join(", ")
+        )),
+    )
+}
+
+/// A script's failure with the exit code that its kind stands for.
+fn told(error: &ScriptError, rendered: &str) -> Failure {
+    let rendered = rendered.trim_end().trim_start_matches("error: ").to_owned();
+    Failure::new(error.exit_code(), rendered)
+}
+
+/// The person at the terminal.
+struct Person;
+
+impl Terminal for Person {
+    fn is_interactive(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    fn ask(&self, question: &str) -> std::io::Result<Option<String>> {
+        let mut stderr = std::io::stderr();
+        write!(stderr, "{question}")?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer)?;
+        Ok((read > 0).then_some(answer))
+    }
+}

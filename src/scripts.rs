@@ -1,0 +1,77 @@
+//! The shipped scripts: as files in `scripts/`, and embedded in the binary.
+
+use std::path::PathBuf;
+
+use crate::store::registry::Env;
+
+const EMBEDDED: &[(&str, &str)] = &[
+    ("move_bucket", include_str!("../scripts/move_bucket.lua")),
+    (
+        "retire_bucket",
+        include_str!("../scripts/retire_bucket.lua"),
+    ),
+];
+
+/// The text of an embedded script.
+#[must_use]
+pub fn embedded(name: &str) -> Option<&'static str> {
+    EMBEDDED
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
+}
+
+/// The names of the embedded scripts.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name)
+}
+
+/// Where a script of this name may lie: the path itself, `./scripts`, then the user's folder
+/// (`$XDG_DATA_HOME/kstate/scripts`). An embedded script comes after all of them.
+#[must_use]
+pub fn candidates(name: &str, env: &Env) -> Vec<PathBuf> {
+    let path = PathBuf::from(name);
+    if name.contains('/') || path.extension().is_some() {
+        return vec![path];
+    }
+    let file = format!("{name}.lua");
+    let data = env
+        .get("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env.home()?.join(".local/share")));
+    let user = data.map(|data| data.join("kstate/scripts").join(&file));
+    [PathBuf::from("scripts").join(&file)]
+        .into_iter()
+        .chain(user)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_script_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
+        #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
+        let entries = std::fs::read_dir(folder).expect("the folder");
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|ending| ending == "lua") {
+                let name = path
+                    .file_stem()
+                    .and_then(|name| name.to_str())
+                    .expect("a name");
+                assert!(embedded(name).is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_for_where_people_put_scripts() {
+        let env: Env = [("HOME", "/home/u")].into_iter().collect();
+        assert_eq!(candidates("./x.lua", &env), [PathBuf::from("./x.lua")]);
+        let expected = ["scripts/x.lua", "/home/u/.local/share/kstate/scripts/x.lua"];
+        assert_eq!(candidates("x", &env), expected.map(PathBuf::from));
+    }
+}

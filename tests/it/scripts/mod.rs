@@ -1,0 +1,76 @@
+//! The shipped scripts, run as a user runs them.
+
+mod kill;
+mod move_bucket;
+mod refusals;
+mod retire_bucket;
+mod two_trees;
+
+use crate::s3_double::S3Double;
+use crate::support::{Tree, changed_lines, clusters};
+
+/// The script as the README names it.
+pub(crate) const MOVE: &str = "scripts/move_bucket.lua";
+pub(crate) const RETIRE: &str = "scripts/retire_bucket.lua";
+
+/// Checks that `copy` is `original` moved to `place`: the same bytes but for each `config`, and
+/// there only the line that names the place.
+#[track_caller]
+pub(crate) fn assert_moved(original: &Tree, copy: &Tree, place: &str) {
+    let names = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(original), names(copy));
+    for (key, bytes) in original {
+        let Some(cluster) = key
+            .strip_suffix("/config")
+            .filter(|name| !name.contains('/'))
+        else {
+            assert!(copy[key] == *bytes, "{key} differs");
+            continue;
+        };
+        let changed = changed_lines(bytes, &copy[key]);
+        let (gone, new): (Vec<_>, Vec<_>) = changed.iter().partition(|line| line.starts_with('-'));
+        assert!(
+            gone.len() <= 1 && gone.iter().all(|line| line.contains("configBase:")),
+            "{changed:?}"
+        );
+        assert_eq!(
+            new,
+            [&format!("+  configBase: {place}/{cluster}")],
+            "{cluster}"
+        );
+    }
+    assert!(!clusters(copy).is_empty());
+}
+
+/// A double with an old bucket that holds a tree and a new one that holds nothing.
+pub(crate) fn double_with(tree: &Tree) -> S3Double {
+    let double = S3Double::builder()
+        .bucket("old-state-store")
+        .bucket("new-state-store")
+        .start();
+    fill(&double, tree);
+    double
+}
+
+pub(crate) fn fill(double: &S3Double, tree: &Tree) {
+    for (key, bytes) in tree {
+        double.put("old-state-store", key, bytes.clone());
+    }
+}
+
+/// What a bucket holds.
+pub(crate) fn bucket(double: &S3Double, name: &str) -> Tree {
+    let keys = double.keys(name).into_iter();
+    keys.map(|key| {
+        let bytes = double.get(name, &key).expect("an object").to_vec();
+        (key, bytes)
+    })
+    .collect()
+}
+
+/// Whether an S3 operation changes something.
+pub(crate) fn is_write(operation: &str) -> bool {
+    !["Get", "Head", "List"]
+        .iter()
+        .any(|reads| operation.starts_with(reads))
+}
