@@ -185,6 +185,21 @@ local function preflight(ctx, from, to, name, refuse)
   }
 end
 
+-- What the old place has and the new one, which is in use, has not: only a person can tell whether
+-- it was deleted at the new place or came to the old one later.
+local function warn_of_left_behind(ctx, cluster)
+  local which = { exclude = join({ "config", COMMANDS }, NOT_COPIED[ctx.flags.backups]) }
+  local left = {}
+  for _, difference in ipairs(cluster.base:diff(cluster.target, which)) do
+    if difference.kind == "removed" and not config.classify(difference.key).regenerated then
+      left[#left + 1] = difference.key
+    end
+  end
+  if #left > 0 then
+    log.warn(("%d objects of %s are not in %s, such as %s; copy what belongs there with `kstate sync`"):format(#left, cluster.base:url(), cluster.target:url(), left[1]))
+  end
+end
+
 local function check_stores(from, to)
   local relation = from:relation(to)
   if relation ~= "apart" then
@@ -351,6 +366,7 @@ local function main(ctx)
     local cluster = preflight(ctx, from, to, name, refuse)
     if cluster and cluster.there == "moved" then
       log.info(name .. " is in " .. to:url() .. " already")
+      warn_of_left_behind(ctx, cluster)
     elseif cluster then
       todo[#todo + 1] = cluster
       log.info(("%s: %s -> %s%s"):format(name, cluster.tree:url(), cluster.target:url(), cluster.there == "part" and " (going on)" or ""))

@@ -6,7 +6,12 @@ use std::time::SystemTime;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::context::Context;
 use super::exit::Failure;
@@ -18,8 +23,8 @@ use crate::text;
 pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
-        (_, 0) => "kstate=info,warn",
-        (_, 1) => "kstate=debug,warn",
+        (_, 0) => "kstate=info,script=info,warn",
+        (_, 1) => "kstate=debug,script=debug,warn",
         (_, _) => "trace,hyper=info,h2=info,rustls=info",
     };
     // A second logger can only come from a second call, which there is not.
@@ -27,9 +32,60 @@ pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
         .with_env_filter(EnvFilter::new(level))
         .with_writer(std::io::stderr)
         .with_ansi(color(&std::io::stderr()))
-        .without_time()
-        .with_target(verbose > 1)
+        .event_format(Lines { place: verbose > 0 })
         .try_init();
+}
+
+/// Log lines as people read them: the message, with a word before it when it needs attention.
+struct Lines {
+    /// Also where in the script or in kstate it comes from.
+    place: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let level = *event.metadata().level();
+        let (word, color) = match level {
+            Level::ERROR => ("error: ", 31),
+            Level::WARN => ("warning: ", 33),
+            Level::INFO => ("", 0),
+            Level::DEBUG => ("debug: ", 2),
+            Level::TRACE => ("trace: ", 2),
+        };
+        if writer.has_ansi_escapes() && !word.is_empty() {
+            write!(writer, "\x1b[{color}m{word}\x1b[0m")?;
+        } else {
+            write!(writer, "{word}")?;
+        }
+        if self.place {
+            context.format_fields(writer.by_ref(), event)?;
+        } else {
+            let mut message = Message(writer.by_ref(), Ok(()));
+            event.record(&mut message);
+            message.1?;
+        }
+        writeln!(writer)
+    }
+}
+
+/// Writes an event's message alone.
+struct Message<'a>(Writer<'a>, std::fmt::Result);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.1 = write!(self.0, "{value:?}");
+        }
+    }
 }
 
 /// Tells the person something that has no other way out.

@@ -89,7 +89,9 @@ impl Contract {
                 return Err(ScriptError::invalid(format!(
                     "'{name}' of a script is a list, with a name in each item"
                 ))
-                .hint(format!("{name} = {{ {{ name = \"to\", type = \"string\" }}, … }}")));
+                .hint(format!(
+                    "{name} = {{ {{ name = \"to\", type = \"string\" }}, … }}"
+                )));
             }
             list.sequence_values::<Table>()
                 .map(|declared| Flag::read(lua, &declared?))

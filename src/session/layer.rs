@@ -101,6 +101,19 @@ impl Layer {
             .collect()
     }
 
+    /// Whether the run has changed anything below a folder, if only for a while.
+    pub(super) fn has_changes(&self, root: &str, folder: &str) -> bool {
+        let start = format!("{folder}/");
+        let state = self.lock();
+        state.roots.get(root).is_some_and(|changes| {
+            let mut below =
+                changes.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+            below
+                .next()
+                .is_some_and(|(full, _)| full.starts_with(&start))
+        })
+    }
+
     pub(super) fn operations(&self) -> Vec<Operation> {
         self.lock().operations.clone()
     }

@@ -23,11 +23,31 @@ const MAX_WRITE: u64 = 256 << 20;
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
     layer: Arc<Layer>,
+    /// The folder as it was opened, of which this store may be a part.
+    top: Arc<str>,
 }
 
 impl Overlay {
     pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>) -> Self {
-        Self { base, layer }
+        let top = base.place().prefix.into();
+        Self { base, layer, top }
+    }
+
+    /// A folder that isn't there yet has come with the first write of the run.
+    fn is_made_by_run(&self, error: &Error) -> bool {
+        *error.kind() == ErrorKind::NotFound
+            && error.key().is_none()
+            && self.base.capabilities().hierarchical
+            && self.layer.has_changes(&self.base.place().root, &self.top)
+    }
+
+    fn missing(&self, verb: &'static str, key: &Key) -> impl FnOnce(Error) -> Error {
+        move |error| {
+            if self.is_made_by_run(&error) {
+                return Error::not_found(verb, self.url(), key);
+            }
+            error
+        }
     }
 
     fn change(&self, key: &Key) -> Option<Change> {
@@ -139,7 +159,12 @@ impl Overlay {
             .layer
             .below(&place.root, &place.full_key(&options.below));
         if changes.is_empty() {
-            return self.base.list(options);
+            let store = self.clone();
+            let listing = self.base.list(options).filter(move |entry| {
+                let made = matches!(entry, Err(error) if store.is_made_by_run(error));
+                std::future::ready(!made)
+            });
+            return listing.boxed();
         }
         let all = ListOptions {
             one_level: false,
@@ -295,12 +320,15 @@ impl Store for Overlay {
     }
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {
-        Arc::new(Self::new(self.base.at(folder), Arc::clone(&self.layer)))
+        Arc::new(Self {
+            base: self.base.at(folder),
+            ..self.clone()
+        })
     }
 
     async fn stat(&self, key: &Key) -> Result<Meta> {
         match self.change(key) {
-            None => self.base.stat(key).await,
+            None => self.base.stat(key).await.map_err(self.missing("stat", key)),
             Some(Change::Deleted) => Err(Error::not_found("stat", self.url(), key)),
             Some(Change::Written { meta, .. }) => Ok(Meta {
                 key: key.clone(),
@@ -311,7 +339,10 @@ impl Store for Overlay {
 
     async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
         let (meta, content) = match self.change(key) {
-            None => return self.base.read(key, options).await,
+            None => {
+                let read = self.base.read(key, options).await;
+                return read.map_err(self.missing("read", key));
+            }
             Some(Change::Deleted) => return Err(Error::not_found("read", self.url(), key)),
             Some(Change::Written { meta, content }) => (
                 Meta {

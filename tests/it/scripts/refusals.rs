@@ -114,9 +114,9 @@ fn another_cluster_of_the_same_name_at_the_destination() {
         desk.write_tree("old", &sample());
         let mut there = sample();
         let key = format!("{name}/{touched}");
-        let mut bytes = there[&key].clone();
-        bytes.extend_from_slice(b"# somebody else's\n");
-        there.insert(key, bytes);
+        let text = String::from_utf8(there[&key].clone()).expect("UTF-8");
+        let text = text.replace("\nspec:\n", "\nspec:\n  configBase: s3://elsewhere/c\n");
+        there.insert(key, format!("{text}# somebody else's\n").into_bytes());
         desk.write_tree("new", &there);
         let (from, to) = (desk.arg("old"), desk.arg("new"));
         let ended = desk.run(&[
