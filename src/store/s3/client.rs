@@ -11,14 +11,13 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
     retry::RetryConfig, timeout::TimeoutConfig,
 };
-use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
 use super::encryption::Encryption;
 use super::profiles::Profiles;
 use super::settings::{self, Region, Settings};
 use super::vendor::Vendor;
-use super::{S3Store, credentials};
+use super::{S3Store, credentials, http};
 use crate::store::registry::Env;
 use crate::store::{Result, StoreUrl, retry};
 
@@ -92,6 +91,8 @@ pub(super) struct Account {
     pub uncopyable: Mutex<HashSet<(String, String)>>,
     /// `If-Match` was seen to need the tag without quotes: Ceph 16 compares the raw header.
     pub bare_tags: AtomicBool,
+    /// Whether `x-amz-copy-source-if-match` was seen to be honoured.
+    pub source_conditions: OnceCell<bool>,
 }
 
 type Buckets = HashMap<(String, Option<String>), Arc<Bucket>>;
@@ -168,6 +169,7 @@ impl Clients {
             buckets: Mutex::default(),
             uncopyable: Mutex::default(),
             bare_tags: AtomicBool::new(false),
+            source_conditions: OnceCell::new(),
         }
     }
 
@@ -176,13 +178,7 @@ impl Clients {
     }
 
     fn http(&self) -> &SharedHttpClient {
-        self.0.http.get_or_init(|| {
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(tls::Provider::Rustls(
-                    tls::rustls_provider::CryptoMode::AwsLc,
-                ))
-                .build_https()
-        })
+        self.0.http.get_or_init(|| http::client(&self.0.env))
     }
 }
 

@@ -33,6 +33,17 @@ struct Origin<'a> {
     tag: Tag,
 }
 
+impl Origin<'_> {
+    fn changed(&self, found: Option<Tag>) -> Error {
+        self.store.error(
+            ErrorKind::PreconditionFailed { found },
+            "copy",
+            &self.from.key,
+            "the source is no longer the version that was listed",
+        )
+    }
+}
+
 /// Why there is no copy.
 enum Refusal {
     /// The service doesn't copy between these buckets: the bytes must go through here.
@@ -63,6 +74,8 @@ impl S3Store {
         {
             return Ok(None);
         }
+        // Found first, so that its own retries aren't multiplied by ours.
+        self.client("copy").await?;
         let tag = match &from.tag {
             Some(tag) => tag.clone(),
             None => match source.head("copy", &from.key).await?.tag {
@@ -77,6 +90,7 @@ impl S3Store {
             path: utf8_percent_encode(&name, PLAIN).to_string(),
             tag,
         };
+        self.check_source(&origin, key).await?;
         let copied = if from.size > account.tuning().largest_copy {
             self.copy_parts(&origin, key, options).await
         } else {
@@ -90,6 +104,47 @@ impl S3Store {
                 lock(&account.uncopyable).insert(pair);
                 Ok(None)
             }
+        }
+    }
+
+    /// Where the service doesn't compare the source's version itself, as Ceph 16 and moto don't,
+    /// compares it beforehand. Which it is, the first copy finds out.
+    async fn check_source(&self, origin: &Origin<'_>, key: &Key) -> Result<()> {
+        let account = &self.shared.account;
+        if account.vendor.late_conditions || account.source_conditions.get() == Some(&true) {
+            return Ok(());
+        }
+        let source = origin.store.head("copy", &origin.from.key).await?;
+        if source.tag.as_ref() != Some(&origin.tag) {
+            return Err(origin.changed(source.tag));
+        }
+        let learn = || self.honours_source_condition(origin, key);
+        // A failure teaches nothing; the copy itself will meet and report it.
+        let _ = account.source_conditions.get_or_try_init(learn).await;
+        Ok(())
+    }
+
+    /// Asks for a version that doesn't exist: where that succeeds, it makes the very copy that is
+    /// wanted.
+    async fn honours_source_condition(
+        &self,
+        origin: &Origin<'_>,
+        key: &Key,
+    ) -> Result<bool, Failure> {
+        let nowhere = Origin {
+            store: origin.store,
+            from: origin.from,
+            path: origin.path.clone(),
+            tag: Tag("0".repeat(32)),
+        };
+        let full = self.full(key.as_str());
+        let answer = self
+            .copy_once(&nowhere, &full, &WriteOptions::default())
+            .await;
+        match answer {
+            Ok(_) => Ok(false),
+            Err(failure) if failure.status() == Some(412) => Ok(true),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -204,9 +259,7 @@ impl S3Store {
     ) -> Result<Meta> {
         let source = origin.store.head("copy", &origin.from.key).await?;
         if source.tag.as_ref() != Some(&origin.tag) {
-            let kind = ErrorKind::PreconditionFailed { found: source.tag };
-            let message = "the source is no longer the version that was listed";
-            return Err(origin.store.error(kind, "copy", &origin.from.key, message));
+            return Err(origin.changed(source.tag));
         }
         let refusal = match options.precondition {
             Precondition::IfAbsent => self.error(
@@ -228,7 +281,8 @@ impl S3Store {
         }
     }
 
-    /// Compares the copy's tag with the source's where both are MD5s of their bytes.
+    /// Makes sure of what was copied: Ceph and moto ignore the condition on the source, and with
+    /// KMS a tag is no MD5, which only a HEAD tells.
     async fn check_copy(
         &self,
         origin: &Origin<'_>,
@@ -236,22 +290,24 @@ impl S3Store {
         tag: Option<&Tag>,
         answer: &CopyObjectOutput,
     ) -> Result<()> {
-        let Some(tag) = tag else {
-            return Ok(());
-        };
-        let copied = md5_in(tag, answer.server_side_encryption());
-        let listed = md5_in(&origin.tag, None);
-        if copied.is_none() || listed.is_none() || copied == listed {
+        if tag == Some(&origin.tag) {
             return Ok(());
         }
-        // Only a HEAD tells whether the source's tag is a KMS object's, which is no MD5.
+        let copied = tag.and_then(|tag| md5_in(tag, answer.server_side_encryption()));
+        let comparable = copied.is_some() && md5_in(&origin.tag, None).is_some();
+        if !comparable && self.shared.account.vendor.late_conditions {
+            return Ok(());
+        }
         let source = origin.store.head("copy", &origin.from.key).await?;
-        if source.checksum.is_none() || source.tag.as_ref() != Some(&origin.tag) {
+        if source.tag.as_ref() != Some(&origin.tag) {
+            return Err(origin.changed(source.tag));
+        }
+        if !comparable || source.checksum.is_none() {
             return Ok(());
         }
         let message = format!(
-            "the copy has other bytes than the source: its ETag is {}, not {}",
-            tag.0, origin.tag.0
+            "the copy has other bytes than the source: its ETag isn't {}",
+            origin.tag.0
         );
         Err(self.error(ErrorKind::Corrupt, "copy", key, message))
     }
@@ -268,9 +324,7 @@ impl S3Store {
         let from_key = &origin.from.key;
         let head = source.head("copy", from_key).await.map_err(failed)?;
         if head.tag.as_ref() != Some(&origin.tag) {
-            let kind = ErrorKind::PreconditionFailed { found: head.tag };
-            let message = "the source is no longer the version that was listed";
-            return Err(failed(source.error(kind, "copy", from_key, message)));
+            return Err(failed(origin.changed(head.tag)));
         }
         let options = WriteOptions {
             precondition: options.precondition.clone(),

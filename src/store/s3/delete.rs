@@ -39,6 +39,8 @@ impl S3Store {
                 return Err(self.error(ErrorKind::Invalid, "delete", key, message));
             }
         };
+        // Found first, so that its own retries aren't multiplied by ours.
+        self.client("delete").await?;
         let full = self.full(key.as_str());
         let uncertain = AtomicBool::new(false);
         let attempt = |_| self.send_delete(key, &full, if_match.as_deref(), &uncertain);

@@ -84,6 +84,9 @@ impl Failure {
             body: body.filter(|body| !body.is_empty()).map(shown),
             own: None,
         };
+        if failure.code.is_empty() && failure.status.is_some_and(|status| status < 300) {
+            failure.source = Source::Nonsense;
+        }
         if failure.source != Source::Service {
             failure.message = chain(error);
         }

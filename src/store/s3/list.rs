@@ -76,6 +76,8 @@ impl Walk {
     }
 
     async fn page(&mut self) -> Result<Vec<Entry>> {
+        // Found first, so that its own retries aren't multiplied by ours.
+        self.store.client("list").await?;
         let policy = &self.store.shared.account.tuning().retry;
         let page = policy.run(|_| self.ask()).await?;
         let next = page.next_continuation_token().map(str::to_owned);
@@ -98,7 +100,7 @@ impl Walk {
             .start_after
             .as_ref()
             .filter(|_| self.token.is_none())
-            .map(|name| self.store.full(name));
+            .map(|name| self.store.full(sayable(name)));
         let request = client
             .list_objects_v2()
             .bucket(&shared.bucket_name)
@@ -161,7 +163,7 @@ impl Walk {
         for entry in entries {
             let name = entry.name();
             let is_folder = matches!(entry, Entry::Prefix(_));
-            if self.is_before_start(name) {
+            if self.is_before_start(name, is_folder) {
                 continue;
             }
             match &self.last {
@@ -177,10 +179,12 @@ impl Walk {
         Ok(kept)
     }
 
-    /// The folder that a listing starts behind is listed again when more lies in it.
-    fn is_before_start(&self, name: &str) -> bool {
+    /// Whether a name comes before the first one asked for. A folder in which a listing starts
+    /// may be told again.
+    fn is_before_start(&self, name: &str, is_folder: bool) -> bool {
         self.options.start_after.as_ref().is_some_and(|start| {
-            name == start || (name < start.as_str() && !start.starts_with(name))
+            let holds_start = is_folder && name.len() < start.len() && start.starts_with(name);
+            name <= start.as_str() && !holds_start
         })
     }
 
@@ -202,6 +206,13 @@ impl Walk {
     }
 }
 
+/// The part of a name that XML can hold: services repeat it in the answer, and Ceph doesn't
+/// encode it there. Starting earlier only means to skip more.
+fn sayable(name: &str) -> &str {
+    let unsayable = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    name.find(unsayable).map_or(name, |end| &name[..end])
+}
+
 /// A name as the service encodes it on request: a plus sign is a space, as in botocore.
 fn decoded(name: &str, encoded: bool) -> Result<Cow<'_, str>> {
     if !encoded || !name.contains(['%', '+']) {
@@ -221,6 +232,12 @@ fn decoded(name: &str, encoded: bool) -> Result<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listings_start_before_what_xml_cant_hold() {
+        assert_eq!(sayable("a&b"), "a&b");
+        assert_eq!(sayable("é\u{1}b"), "é");
+    }
 
     #[test]
     fn names_are_decoded_only_when_they_are_encoded() {

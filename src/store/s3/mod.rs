@@ -7,6 +7,7 @@ mod credentials;
 mod delete;
 mod encryption;
 mod error;
+mod http;
 mod list;
 mod multipart;
 mod profiles;
@@ -128,6 +129,13 @@ impl S3Store {
 
     /// One `HeadObject`, retried. A 404 without a body is checked against the bucket.
     async fn head(&self, operation: &'static str, key: &Key) -> Result<Meta> {
+        let mut meta = self.head_marked(operation, key).await?;
+        meta.user.remove(write::MARK);
+        Ok(meta)
+    }
+
+    /// As [`head`](Self::head), with the mark of the write among the user metadata.
+    async fn head_marked(&self, operation: &'static str, key: &Key) -> Result<Meta> {
         let full = self.full(key.as_str());
         let client = self.client(operation).await?;
         let ask = |_| async {

@@ -1,5 +1,6 @@
 //! Reading: one `GetObject`, taken up again from where it broke off.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::error::Failure;
+use super::write::MARK;
 use super::{S3Store, md5_in, quoted, tag_of, time_of};
 use crate::store::{Body, Error, ErrorKind, Key, Meta, Object, ReadOptions, Result, Tag};
 
@@ -33,6 +35,8 @@ impl S3Store {
         if range.as_ref().is_some_and(|range| range.start >= range.end) {
             return self.get_nothing(key, if_match).await;
         }
+        // Found first, so that its own retries aren't multiplied by ours.
+        self.client("read").await?;
         let policy = &self.shared.account.tuning().retry;
         let full = self.full(key.as_str());
         let ask = |_| self.ask(key, &full, range.as_ref(), if_match.as_ref());
@@ -147,6 +151,11 @@ impl S3Store {
 
     fn meta_of(key: &Key, size: u64, answer: &GetObjectOutput) -> Meta {
         let tag = answer.e_tag().and_then(tag_of);
+        let mut user: BTreeMap<String, String> = answer
+            .metadata()
+            .map(|user| user.clone().into_iter().collect())
+            .unwrap_or_default();
+        user.remove(MARK);
         Meta {
             modified: answer.last_modified().and_then(time_of),
             checksum: tag
@@ -154,10 +163,7 @@ impl S3Store {
                 .and_then(|tag| md5_in(tag, answer.server_side_encryption())),
             tag,
             content_type: answer.content_type().map(str::to_owned),
-            user: answer
-                .metadata()
-                .map(|user| user.clone().into_iter().collect())
-                .unwrap_or_default(),
+            user,
             ..Meta::new(key.clone(), size)
         }
     }
@@ -195,8 +201,11 @@ impl Reading {
                     }
                 }
                 Some(Err(error)) if is_mismatch(&error) => return Err(self.mismatch(&error)),
-                Some(Err(error)) => self.resume(&error.to_string()).await?,
-                None => self.resume("the body ended early").await?,
+                Some(Err(error)) => {
+                    let why = error.to_string();
+                    self.resume(ErrorKind::Unavailable, &why).await?;
+                }
+                None => self.resume(ErrorKind::Corrupt, "it just ended").await?,
             }
         }
         // The SDK compares checksums when it meets the end.
@@ -224,14 +233,14 @@ impl Reading {
         (!chunk.is_empty()).then_some(chunk)
     }
 
-    async fn resume(&mut self, why: &str) -> Result<()> {
+    async fn resume(&mut self, kind: ErrorKind, why: &str) -> Result<()> {
         self.resumes += 1;
         let Some(tag) = self.tag.clone().filter(|_| self.resumes <= RESUMES) else {
             let message = format!(
                 "the body broke off {} bytes before its end: {why}",
                 self.rest.end - self.rest.start
             );
-            return Err(self.fail(ErrorKind::Corrupt, message));
+            return Err(self.fail(kind, message));
         };
         tracing::debug!(key = %self.key, from = self.rest.start, why, "taking a read up again");
         let options = ReadOptions {
@@ -240,6 +249,7 @@ impl Reading {
         };
         let full = self.store.full(self.key.as_str());
         let policy = &self.store.shared.account.tuning().retry;
+        tokio::time::sleep(policy.first_pause * (self.resumes - 1)).await;
         let ask = |_| {
             self.store.ask(
                 &self.key,

@@ -10,7 +10,7 @@
 //! The keys of one service are never sent to another. On an `s3://` URL `?profile=` means "as
 //! the AWS configuration says", so `S3_ENDPOINT` doesn't apply to it.
 
-use http::Uri;
+use ::http::Uri;
 
 use super::profiles::Profiles;
 use super::vendor::Vendor;

@@ -1,5 +1,6 @@
 //! Writing: one `PutObject` for what is no longer than a part, else a multipart upload.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
@@ -19,6 +20,10 @@ use crate::store::{
 
 /// kOps writes this type, and so does AWS when none is given.
 pub(super) const OCTETS: &str = "application/octet-stream";
+
+/// The user metadata by which a conditional write knows itself again when its answer is lost. By
+/// the bytes alone it couldn't: whoever was faster may have written the same. Never shown.
+pub(super) const MARK: &str = "kstate-write";
 
 /// The bytes of a body in pieces of a chosen size. Keeps what it has when a call is given up.
 pub(super) struct Pieces {
@@ -115,7 +120,10 @@ pub(super) enum Settled {
 
 impl S3Store {
     pub(super) async fn put(&self, key: &Key, body: Body, options: &WriteOptions) -> Result<Meta> {
+        let options = &marked(options);
         let full = self.new_name("write", key)?;
+        // Found first, so that its own retries aren't multiplied by ours.
+        self.client("write").await?;
         let announced = body.size();
         let mut pieces = Pieces::new(body);
         let limit = self.single_limit(&options.precondition);
@@ -339,7 +347,7 @@ impl S3Store {
             _ if !uncertain => return Err(refusal),
             _ => None,
         };
-        let now = match self.head("write", key).await {
+        let mut now = match self.head_marked("write", key).await {
             Ok(now) => now,
             Err(error) if error.is_missing_key() && wanted.is_some() => {
                 return Err(self.lost(key, None));
@@ -349,7 +357,13 @@ impl S3Store {
         if wanted.is_some() && now.tag.as_ref() == wanted {
             return Ok(Settled::Misread(refusal));
         }
-        if uncertain && self.is_ours(&now, written).await? {
+        let mark = now.user.remove(MARK);
+        let is_ours = match options.user.get(MARK) {
+            Some(ours) => mark.as_ref() == Some(ours),
+            // A copy can't be marked: it carries over what the source has.
+            None => now.tag.is_some() && now.tag == written.tag,
+        };
+        if uncertain && is_ours && now.size == written.size {
             let checksum = written.md5.clone();
             return Ok(Settled::Ours(Box::new(Meta { checksum, ..now })));
         }
@@ -357,27 +371,6 @@ impl S3Store {
             Some(_) => Err(self.lost(key, now.tag)),
             None => Err(refusal),
         }
-    }
-
-    /// Whether what is there now is what was written: by its tag, or where tags are no MD5s by
-    /// its bytes.
-    async fn is_ours(&self, now: &Meta, written: &Written) -> Result<bool> {
-        if now.size != written.size {
-            return Ok(false);
-        }
-        if now.tag.is_some() && now.tag == written.tag {
-            return Ok(true);
-        }
-        let (None, Some(md5)) = (&now.checksum, &written.md5) else {
-            return Ok(false);
-        };
-        let options = crate::store::ReadOptions {
-            range: None,
-            if_match: now.tag.clone(),
-        };
-        let object = self.get(&now.key, options).await?;
-        let bytes = object.body.collect(written.size).await?;
-        Ok(Checksum::of(Algorithm::Md5, &bytes) == *md5)
     }
 
     /// The metadata of a write, after comparing what the service says it stored.
@@ -403,10 +396,25 @@ impl S3Store {
             tag,
             checksum: written.md5,
             content_type: Some(options.content_type.as_deref().unwrap_or(OCTETS).to_owned()),
-            user: options.user.clone(),
+            user: unmarked(&options.user),
             ..Meta::new(key.clone(), written.size)
         })
     }
+}
+
+fn marked(options: &WriteOptions) -> WriteOptions {
+    let mut options = options.clone();
+    if options.precondition != Precondition::None {
+        let mark = format!("{:032x}", fastrand::u128(..));
+        options.user.insert(MARK.to_owned(), mark);
+    }
+    options
+}
+
+fn unmarked(user: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut user = user.clone();
+    user.remove(MARK);
+    user
 }
 
 /// Whether a tag is made of MD5s, in the same way as the one that was computed.

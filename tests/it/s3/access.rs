@@ -84,8 +84,7 @@ async fn profiles_come_from_the_files_of_the_environment() {
     write!(
         file,
         "[profile mine]\nregion = us-east-1\nendpoint_url = {endpoint}\n\
-         aws_access_key_id = other\naws_secret_access_key = secret-of-other\n\
-         [profile derived]\nendpoint_url = {endpoint}\nsource_profile = mine\nrole_arn =\n"
+         aws_access_key_id = other\naws_secret_access_key = secret-of-other\n"
     )
     .expect("a written file");
     let path = file.path().to_str().expect("a path");

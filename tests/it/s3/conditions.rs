@@ -36,6 +36,34 @@ async fn an_outage_before_somebody_elses_creation_is_no_victory() {
 }
 
 #[tokio::test]
+async fn the_same_bytes_from_somebody_else_are_no_victory() {
+    let (double, store) = on_aws();
+    double.fault(Fault::on("PutObject").then(Action::Status(500, "InternalError")));
+    double.put("bucket", "state/count", "1");
+    let error = store
+        .write(&key("count"), Body::from("1"), WriteOptions::if_absent())
+        .await
+        .expect_err("a defeat");
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn the_mark_of_a_conditional_write_is_never_shown() {
+    let (_double, store) = on_aws();
+    let written = store
+        .write(&key("a"), Body::from("1"), WriteOptions::if_absent())
+        .await
+        .expect("a write");
+    let told = store.stat(&key("a")).await.expect("a stat");
+    let read = store
+        .read(&key("a"), kstate::store::ReadOptions::default())
+        .await;
+    for meta in [written, told, read.expect("a read").meta] {
+        assert!(meta.user.is_empty(), "{meta:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_plain_defeat_asks_nothing_more() {
     let (double, store) = on_aws();
     double.put("bucket", "state/lock", "me");

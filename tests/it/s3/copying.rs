@@ -53,6 +53,8 @@ async fn a_copy_takes_one_request_and_keeps_everything() {
     pair.double
         .put_with("old-bucket", "a/x y+z", content, attributes);
     let from = pair.old.stat(&key("x y+z")).await.expect("the source");
+    let first = pair.copy(&from, &WriteOptions::default()).await;
+    assert!(first.expect("the copy that learns the service").is_some());
     pair.double.reset_counts();
     let meta = pair
         .copy(&from, &WriteOptions::default())
@@ -131,6 +133,19 @@ async fn a_source_that_changed_is_not_copied() {
         assert_eq!(error.store(), "s3://old-bucket/a");
         assert!(pair.double.keys("new-bucket").is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_service_that_ignores_the_version_is_found_out() {
+    let pair = pair(Personality::Moto, quick());
+    let from = write(&pair.old, "x", "old").await;
+    let now = write(&pair.old, "x", "new").await.tag;
+    let error = pair
+        .copy(&from, &WriteOptions::default())
+        .await
+        .expect_err("a change");
+    assert_eq!(*error.kind(), ErrorKind::PreconditionFailed { found: now });
+    assert!(pair.double.keys("new-bucket").is_empty());
 }
 
 #[tokio::test]

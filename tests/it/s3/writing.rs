@@ -11,12 +11,12 @@ use crate::s3_double::{Action, Fault, Personality, S3Double};
 const MIB: usize = 1 << 20;
 
 /// A store whose parts are as small as S3 allows.
-fn in_parts(personality: Personality, tuning: Tuning) -> (S3Double, std::sync::Arc<dyn Store>) {
+fn in_parts() -> (S3Double, std::sync::Arc<dyn Store>) {
     let tuning = Tuning {
         part_size: 5 << 20,
-        ..tuning
+        ..aws()
     };
-    scene(personality, tuning)
+    scene(Personality::Aws, tuning)
 }
 
 fn chunks(total: usize, announced: Option<u64>) -> Body {
@@ -48,7 +48,7 @@ async fn small_objects_take_one_request_and_nothing_before_it() {
 #[tokio::test]
 async fn long_objects_go_up_in_parts_and_come_back_whole() {
     for announced in [true, false] {
-        let (double, store) = in_parts(Personality::Aws, aws());
+        let (double, store) = in_parts();
         let size = 12 * MIB + 3;
         let body = chunks(size, announced.then_some(size as u64));
         let meta = store
@@ -67,7 +67,7 @@ async fn long_objects_go_up_in_parts_and_come_back_whole() {
 
 #[tokio::test]
 async fn a_body_of_the_wrong_length_writes_nothing() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     for (real, announced) in [
         (10, 11),
         (11, 10),
@@ -87,7 +87,7 @@ async fn a_body_of_the_wrong_length_writes_nothing() {
 
 #[tokio::test]
 async fn a_wrong_checksum_writes_nothing() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     for size in [10, 12 * MIB] {
         let options = WriteOptions {
             checksum: Some(Checksum::of(Algorithm::Sha256, b"something else")),
@@ -105,7 +105,7 @@ async fn a_wrong_checksum_writes_nothing() {
 
 #[tokio::test]
 async fn a_body_that_fails_leaves_no_upload_behind() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     let broken = Error::new(ErrorKind::Unavailable, "read", "the source went away");
     let body = stream::iter(vec![
         Ok(Bytes::from(vec![1; 6 * MIB])),
@@ -127,7 +127,7 @@ async fn a_body_that_fails_leaves_no_upload_behind() {
 
 #[tokio::test]
 async fn a_write_that_is_given_up_leaves_no_upload_behind() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     let (entered, reached) = tokio::sync::oneshot::channel();
     let body = stream::unfold((0, Some(entered)), |(n, mut entered)| async move {
         if n == 2 {
@@ -159,7 +159,7 @@ async fn a_write_that_is_given_up_leaves_no_upload_behind() {
 
 #[tokio::test]
 async fn each_part_is_retried_alone() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     double.fault(Fault::on("UploadPart").nth(2).then(Action::slow_down()));
     double.fault(Fault::on("CompleteMultipartUpload").then(Action::ErrorIn200("InternalError")));
     let body = chunks(12 * MIB, None);
@@ -173,7 +173,7 @@ async fn each_part_is_retried_alone() {
 
 #[tokio::test]
 async fn a_completion_whose_answer_is_lost_counts() {
-    let (double, store) = in_parts(Personality::Aws, aws());
+    let (double, store) = in_parts();
     double.fault(Fault::on("CompleteMultipartUpload").then(Action::ResetBeforeResponse));
     let body = chunks(12 * MIB, None);
     let meta = store
