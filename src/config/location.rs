@@ -79,7 +79,8 @@ impl Location {
             return self.is_mentioned_in(text);
         }
         let path = shown.split_once("://").map_or("", |(_, path)| path);
-        occurs(text, &shown, |before| !is_name(before)) || occurs(text, path, |before| before == ':')
+        occurs(text, &shown, |before| !is_name(before))
+            || occurs(text, path, |before| before == ':')
     }
 }
 

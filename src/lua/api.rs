@@ -404,6 +404,25 @@ impl Def {
     }
 }
 
+/// Makes the lookup of a name that is not in a table an error that suggests the near one.
+pub(super) fn strict(lua: &Lua, table: &Table, shown: &'static str) -> mlua::Result<()> {
+    let mut names = Vec::new();
+    for pair in table.pairs::<String, Value>() {
+        names.push(pair?.0);
+    }
+    let missing = lua.create_function(move |_, (_, key): (Value, Value)| {
+        let key = match &key {
+            Value::String(name) => name.to_string_lossy(),
+            other => super::inspect::one_line(other),
+        };
+        let near = did_you_mean(&key, names.iter().map(String::as_str));
+        Err::<(), _>(ScriptError::invalid(format!("{shown} has no '{key}'{near}")).into())
+    })?;
+    let behind = lua.create_table()?;
+    behind.raw_set("__index", missing)?;
+    table.set_metatable(Some(behind))
+}
+
 /// A table of functions by their definitions.
 pub(super) fn functions(lua: &Lua, definitions: &'static [Def]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, definitions.len())?;
@@ -416,5 +435,9 @@ pub(super) fn functions(lua: &Lua, definitions: &'static [Def]) -> mlua::Result<
 /// Gives an object's type the methods of its class.
 pub(super) fn class<T>(fields: &mut impl mlua::UserDataFields<T>, class: &'static Class) {
     fields.add_meta_field("__name", class.name);
-    fields.add_meta_field_with("__index", |lua| functions(lua, class.methods));
+    fields.add_meta_field_with("__index", |lua| {
+        let methods = functions(lua, class.methods)?;
+        strict(lua, &methods, class.name)?;
+        Ok(methods)
+    });
 }
