@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{
-    AnyUserData, Function, HookTriggers, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table,
-    Value, VmState,
+    AnyUserData, Function, HookTriggers, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue,
+    StdLib, Table, Value, VmState,
 };
 use tokio::task::JoinHandle;
 
@@ -131,14 +131,14 @@ pub(super) fn freeze(lua: &Lua, contents: Table, name: &str) -> mlua::Result<Tab
     of(lua).freeze.call((contents, name))
 }
 
-/// Calls a function of the script: what it raises comes back whole, with a traceback.
+/// Calls a function of the script, or what can be called like one: what it raises comes back whole, with a traceback.
 pub(super) async fn call(
     lua: &Lua,
-    function: Function,
+    function: impl IntoLua,
     arguments: impl IntoLuaMulti,
 ) -> Result<MultiValue, ScriptError> {
     let mut values = arguments.into_lua_multi(lua)?;
-    values.push_front(Value::Function(function));
+    values.push_front(function.into_lua(lua)?);
     let mut results: MultiValue = of(lua).call.call_async(values).await?;
     if let Some(Value::Boolean(true)) = results.pop_front() {
         return Ok(results);

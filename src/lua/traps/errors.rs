@@ -37,6 +37,26 @@ fn c2_11_errors_of_scripts_keep_their_fields_across_rust() {
 }
 
 #[test]
+fn c2_11_errors_have_their_fields_in_close_handlers() {
+    passes(
+        r#"
+        local seen
+        local mt = { __close = function(_, e) seen = e and e.kind end }
+        for _ = 1, 2 do
+          seen = nil
+          pcall(function()
+            local guard <close> = setmetatable({}, mt)
+            kstate.json.decode("{")
+          end)
+          assert(seen == "invalid", seen)
+        end
+        do local guard <close> = setmetatable({}, mt) end
+        assert(seen == nil)
+        "#,
+    );
+}
+
+#[test]
 fn c2_11_errors_that_leave_a_script_are_whole() {
     let error = fails(
         r#"
