@@ -24,7 +24,7 @@ impl Run {
         }
         self.check_deletion(extraneous)?;
         let scope = Scope::whole(&self.options);
-        let mut join = Join::open(&self.lane.source, &self.lane.target, &scope);
+        let mut join = Join::open_to_write(&self.lane.source, &self.lane.target, &scope);
         let mut batch = Vec::new();
         let mut found = 0;
         while let Some(step) = join.next().await? {

@@ -140,7 +140,7 @@ impl Run {
     }
 
     async fn walk(&mut self, scope: &Scope) -> Result<()> {
-        let mut join = Join::open(&self.lane.source, &self.lane.target, scope);
+        let mut join = Join::open_to_write(&self.lane.source, &self.lane.target, scope);
         let walked = loop {
             match join.next().await {
                 Ok(Some(step)) => {

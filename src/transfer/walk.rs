@@ -67,6 +67,7 @@ pub(super) struct Feed {
     entries: mpsc::Receiver<Line>,
     head: Option<Entry>,
     ended: bool,
+    may_be_missing: bool,
     url: String,
     _pump: JoinSet<()>,
 }
@@ -83,6 +84,7 @@ impl Feed {
             entries,
             head: None,
             ended: false,
+            may_be_missing: false,
             url: store.url().to_owned(),
             _pump: pump,
         }
@@ -100,6 +102,9 @@ impl Feed {
         match self.entries.recv().await {
             Some(Ok(Some(entry))) => self.head = Some(entry),
             Some(Ok(None)) => self.ended = true,
+            Some(Err(error)) if self.may_be_missing && *error.kind() == ErrorKind::NotFound => {
+                self.ended = true;
+            }
             Some(Err(error)) => return Err(error),
             None => {
                 return Err(
@@ -181,6 +186,17 @@ impl Join {
         }
     }
 
+    /// A join for writing to the target: a folder that comes with its first object has none yet.
+    pub(super) fn open_to_write(
+        source: &Arc<dyn Store>,
+        target: &Arc<dyn Store>,
+        scope: &Scope,
+    ) -> Self {
+        let mut join = Self::open(source, target, scope);
+        join.target.may_be_missing = target.capabilities().hierarchical;
+        join
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<Step>> {
         self.source.fill().await?;
         self.target.fill().await?;
@@ -188,29 +204,34 @@ impl Join {
             (None, None) => return Ok(None),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(source), Some(target)) => source.name().cmp(target.name()),
+            (Some(source), Some(target)) => order(source, target),
         };
         let source = (order.is_le()).then(|| self.source.head.take()).flatten();
         let target = (order.is_ge()).then(|| self.target.head.take()).flatten();
-        Ok(self.step(source, target))
+        Ok(step(source, target))
     }
+}
 
-    fn step(&mut self, source: Option<Entry>, target: Option<Entry>) -> Option<Step> {
-        match (source.map(split), target.map(split)) {
-            (Some(Ok(source)), Some(Ok(target))) => Some(Step::Both(source, target)),
-            (Some(Ok(source)), None) => Some(Step::Source(source)),
-            (None, Some(Ok(target))) => Some(Step::Target(target)),
-            // Of two under one name the foreign one goes first and the other comes next.
-            (Some(Err(foreign)), target) => {
-                self.target.head = target.map(unsplit);
-                Some(Step::ForeignSource(foreign))
-            }
-            (source, Some(Err(foreign))) => {
-                self.source.head = source.map(unsplit);
-                Some(Step::ForeignTarget(foreign))
-            }
-            (None, None) => None,
+/// Of two under one name the foreign one goes first and alone.
+fn order(source: &Entry, target: &Entry) -> Ordering {
+    let is_object = |entry| matches!(entry, &Entry::Object(_));
+    source.name().cmp(target.name()).then_with(|| {
+        let foreign_first = is_object(source).cmp(&is_object(target));
+        match foreign_first {
+            Ordering::Equal if !is_object(source) => Ordering::Less,
+            order => order,
         }
+    })
+}
+
+fn step(source: Option<Entry>, target: Option<Entry>) -> Option<Step> {
+    match (source.map(split), target.map(split)) {
+        (Some(Ok(source)), Some(Ok(target))) => Some(Step::Both(source, target)),
+        (Some(Ok(source)), _) => Some(Step::Source(source)),
+        (Some(Err(foreign)), _) => Some(Step::ForeignSource(foreign)),
+        (None, Some(Ok(target))) => Some(Step::Target(target)),
+        (None, Some(Err(foreign))) => Some(Step::ForeignTarget(foreign)),
+        (None, None) => None,
     }
 }
 
@@ -223,13 +244,6 @@ pub(super) fn split(entry: Entry) -> Result<Meta, Foreign> {
             size: None,
             reason: "a recursive listing gave a folder".to_owned(),
         }),
-    }
-}
-
-fn unsplit(parts: Result<Meta, Foreign>) -> Entry {
-    match parts {
-        Ok(meta) => Entry::Object(meta),
-        Err(Foreign { name, size, reason }) => Entry::Foreign { name, size, reason },
     }
 }
 

@@ -16,7 +16,7 @@ mod version;
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -91,6 +91,7 @@ impl FileStore {
                 root,
                 durable,
                 staging: OnceLock::new(),
+                swept: Once::new(),
             }),
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::super::{Checksum, Hasher, RESERVED};
@@ -19,6 +20,9 @@ use super::version;
 /// lives where we can't see it (in another container, on another host).
 const STALE: Duration = Duration::from_hours(1);
 const STALE_ELSEWHERE: Duration = Duration::from_hours(24);
+
+/// How often the staging folder may vanish between being made and being used.
+const ATTEMPTS: usize = 1000;
 
 /// How far up a cluster is looked for.
 const LEVELS: usize = 8;
@@ -44,22 +48,15 @@ impl Drop for Staged {
 
 impl Staged {
     pub(super) fn new(tree: &Arc<Tree>, checksum: Option<&Checksum>) -> Result<Self, Trouble> {
-        let folder = open_staging(tree)?;
         let name = format!(
             "{}-{}-{:016x}",
             boot(),
             std::process::id(),
             fastrand::u64(..)
         );
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file =
-            rustix::fs::openat(&folder, &name, flags, mode).map_err(|errno| Trouble::Io {
-                errno,
-                path: staging_path(tree).display().to_string(),
-            })?;
+        let (folder, file) = create(tree, &name)?;
         Ok(Self {
-            file: File::from(file),
+            file,
             folder,
             name,
             tree: Arc::clone(tree),
@@ -141,36 +138,44 @@ fn staging_path(tree: &Tree) -> &Path {
     })
 }
 
-fn open_staging(tree: &Tree) -> Result<OwnedFd, Trouble> {
-    let first = tree.staging.get().is_none();
-    let path = staging_path(tree);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // Another process may remove the folder between the two calls, as it does when it is done.
-    for _ in 0..100 {
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(folder) => {
-                if first {
-                    remove_stale(&folder);
-                }
-                return Ok(folder);
-            }
-            Err(rustix::io::Errno::NOENT) => match path.parent() {
-                Some(parent) => {
-                    match make_all(parent, 0o755, tree.durable) {
-                        Err(Trouble::Missing) => continue,
-                        made => made?,
-                    }
-                    match make_all(path, 0o700, false) {
-                        Err(Trouble::Missing) => {}
-                        made => made?,
-                    }
-                }
-                None => return Err(Trouble::NoStore),
-            },
-            Err(errno) => return Err(on(path.display())(errno)),
+/// Creates a file in the staging folder, which another store may remove at any time, as each
+/// does when it is done.
+fn create(tree: &Tree, name: &str) -> Result<(OwnedFd, File), Trouble> {
+    let path = staging_path(tree).display().to_string();
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    for _ in 0..ATTEMPTS {
+        let folder = match open_staging(tree) {
+            Err(Trouble::Missing) => continue,
+            folder => folder?,
+        };
+        match rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => return Ok((folder, File::from(file))),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(on(&path)(errno)),
         }
     }
-    Err(Trouble::Locked(path.display().to_string()))
+    Err(Trouble::Locked(path))
+}
+
+/// Opens the staging folder, and makes it where it is missing. [`Trouble::Missing`] means that
+/// somebody removed it meanwhile.
+fn open_staging(tree: &Tree) -> Result<OwnedFd, Trouble> {
+    let path = staging_path(tree);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || rustix::fs::open(path, flags, Mode::empty());
+    let folder = match open() {
+        Err(Errno::NOENT) => {
+            if let Some(parent) = path.parent() {
+                make_all(parent, 0o755, tree.durable)?;
+            }
+            make_all(path, 0o700, false)?;
+            open()
+        }
+        folder => folder,
+    };
+    let folder = folder.map_err(on(path.display()))?;
+    tree.swept.call_once(|| remove_stale(&folder));
+    Ok(folder)
 }
 
 impl Drop for Tree {
@@ -215,7 +220,7 @@ fn patience(name: &str) -> Option<Duration> {
     if host != boot() {
         return Some(STALE_ELSEWHERE);
     }
-    let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+    let gone = rustix::process::test_kill_process(pid) == Err(Errno::SRCH);
     gone.then_some(STALE)
 }
 

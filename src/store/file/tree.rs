@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
@@ -29,6 +29,8 @@ pub(super) struct Tree {
     pub(super) durable: bool,
     /// The folder for half-written files, once one was needed.
     pub(super) staging: OnceLock<PathBuf>,
+    /// Whether that folder was cleared of what crashes left.
+    pub(super) swept: Once,
 }
 
 /// A regular file: where it really is, and what it is.

@@ -97,12 +97,14 @@ async fn what_is_held_back_is_not_copied() {
 
 #[tokio::test]
 async fn a_conflict_is_not_overwritten_by_a_later_pass() {
-    let source = store("a", &[("k", "mine")]).await;
+    let source = store("a", &[("k", "mine"), ("l", "mine")]).await;
     let target = memory("b");
     let mut odd = Odd::new(&target);
-    let theirs = Arc::clone(&target);
-    odd.before_copy = Arc::new(move |_| {
-        put(&theirs, "k", "theirs").now_or_never().unwrap();
+    let (theirs, times) = (Arc::clone(&target), AtomicU64::new(0));
+    odd.before_copy = Arc::new(move |key| {
+        if key.as_str() == "k" && times.fetch_add(1, Ordering::Relaxed) == 0 {
+            put(&theirs, "k", "theirs").now_or_never().unwrap();
+        }
         None
     });
     let report = run(&source, &odd.share(), DeltaOptions::default())

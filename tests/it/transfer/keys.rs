@@ -153,3 +153,19 @@ async fn a_listing_out_of_order_is_refused() {
     assert_eq!(*error.cause.kind(), ErrorKind::Corrupt);
     assert!(error.to_string().contains("byte order"), "{error}");
 }
+
+#[tokio::test]
+async fn a_foreign_name_never_hides_an_object_on_the_other_side() {
+    let source = store("a", &[("a", "x"), ("b", "x"), ("c", "x")]).await;
+    let target = store("b", &[("a", "x"), ("c", "x")]).await;
+    let mut odd = Odd::new(&target);
+    odd.foreign = vec![foreign("a//", 1), foreign("b", 1), foreign("b//", 1)];
+    let report = plain(&source, &odd.share()).await;
+    assert_eq!((report.objects, report.copied, report.unchanged), (3, 1, 2));
+
+    let mut odd = Odd::new(&source);
+    odd.foreign = vec![foreign("0/", 0), foreign("b/", 0)];
+    let report = plain(&odd.share(), &target).await;
+    assert_eq!((report.unchanged, report.extraneous.count), (3, 0));
+    assert_eq!((report.skipped.count, report.conflicts.count), (2, 0));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kstate::store::Entry;
 use kstate::transfer::SyncOptions;
 use proptest::prelude::*;
 
@@ -26,6 +27,14 @@ fn ours(key: &str) -> bool {
     key == ".kstate" || key.starts_with(".kstate/")
 }
 
+fn marker(name: &str) -> Entry {
+    Entry::Foreign {
+        name: name.to_owned(),
+        size: Some(0),
+        reason: "a key must not end with a slash".to_owned(),
+    }
+}
+
 async fn check(source: &Tree, target: &Tree, like_files: bool) {
     let (from, to) = (memory("a"), memory("b"));
     fill(&from, source).await;
@@ -36,7 +45,12 @@ async fn check(source: &Tree, target: &Tree, like_files: bool) {
         odd.able = std::sync::Arc::new(|able| able.checksum = None);
     }
     let counted = odd.calls.clone();
+    // What is no object must not hide the object beside it.
+    odd.foreign = ["a/", "b-/", "c/b/"].map(marker).to_vec();
     let odd = odd.share();
+    let mut from = Odd::new(&from);
+    from.foreign = ["a-/", "b/", "c/b/"].map(marker).to_vec();
+    let from = from.share();
     let options = SyncOptions {
         delete: true,
         allow_empty_source: true,
