@@ -4,7 +4,7 @@
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use super::error::ScriptError;
-use super::{units, vm};
+use super::units;
 use crate::text::did_you_mean;
 
 /// A module: a table in `kstate`, or `kstate` itself.
@@ -150,12 +150,20 @@ impl Type {
             Self::String => value.is_string(),
             Self::Table => value.is_table(),
             Self::Function => value.is_function(),
-            Self::Object(_) => value.is_userdata(),
+            Self::Object(class) => is_of(value, class),
             Self::Duration => return to_duration(value).err(),
             Self::Size => return to_size(value).err(),
         };
         (!fits).then(|| format!("{} expected, got {}", self.name(), type_of(value)))
     }
+}
+
+/// Whether a value is an object of a class.
+fn is_of(value: &Value, class: &str) -> bool {
+    value
+        .as_userdata()
+        .and_then(|data| data.type_name().ok())
+        .is_some_and(|name| name == class)
 }
 
 /// A whole number, also one that Lua computed as a float.
@@ -178,8 +186,11 @@ fn type_of(value: &Value) -> String {
         Value::Nil => "no value".to_owned(),
         Value::Number(number) => format!("the number {number}"),
         Value::Error(_) => "an error".to_owned(),
-        value if vm::is_error(value) => "an error".to_owned(),
         value if super::data::is_null(value) => "kstate.null".to_owned(),
+        Value::UserData(data) => match data.type_name() {
+            Ok(name) => format!("kstate.{}", name.to_string_lossy()),
+            Err(_) => "userdata".to_owned(),
+        },
         other => other.type_name().to_owned(),
     }
 }
@@ -329,11 +340,12 @@ impl Def {
             ))
         };
         let mut given = arguments.iter();
-        if self.name.contains(':') && !given.next().is_some_and(Value::is_userdata) {
+        if let Some((class, method)) = self.name.split_once(':')
+            && !given.next().is_some_and(|this| is_of(this, class))
+        {
             return Err(ScriptError::invalid(format!(
-                "'{0}' is a method: call it on the object, as in object:{1}(…)",
-                self.name,
-                self.short_name()
+                "'{}' is a method: call it on the object, as in object:{method}(…)",
+                self.name
             )));
         }
         for (position, param) in (1..).zip(self.params) {

@@ -136,6 +136,18 @@ fn c2_13_argument_errors_name_the_function_and_the_argument() {
             "'Semaphore:acquire' is a method",
         ),
         (
+            "local s = kstate.task.semaphore(1) s.acquire(s:acquire())",
+            "'Semaphore:acquire' is a method",
+        ),
+        (
+            "kstate.store.open('memfs://a'):copy('k', 'memfs://b')",
+            "bad argument #2 'target' to 'Store:copy': kstate.Store expected, got string",
+        ),
+        (
+            "local s = kstate.store.open('memfs://a') s:copy('k', kstate.task.semaphore(1))",
+            "kstate.Store expected, got kstate.Semaphore",
+        ),
+        (
             "kstate.error{ kind = 'not_fond', message = 'x' }",
             "(did you mean 'not_found'?)",
         ),
