@@ -8,8 +8,6 @@ error("this file is for editors; scripts have `kstate` without it")
 ---@field dry_run boolean whether nothing is written
 kstate = {}
 
----@alias print fun(...: any)
-
 ---What kstate raises. `tostring(e)` is one line.
 ---@class kstate.Error
 ---@field kind string what sort of failure it is
@@ -378,10 +376,10 @@ kstate.task = {}
 ---@field concurrency? integer how many at a time; default 16
 ---@field on_error? string `"stop"` (default) or `"collect"`
 
----Calls a function for each item of a list, several at a time.
+---Calls a function for each item of a list or iterator, several at a time.
 ---
----The results are in the order of the list. The first error cancels the other calls and is raised, with the item's position in `e.index`; with `on_error = "collect"` all calls are made, and the failures are the second result: a table from position to error, or `nil` when there are none.
----@param list table the items
+---An iterator, such as `store:walk()`, is asked for the next item when a call is due. The results are in the order of the list. The first error cancels the other calls and is raised, with the item's position in `e.index`; with `on_error = "collect"` all calls are made, and the failures are the second result: a table from position to error, or `nil` when there are none.
+---@param list any the items: a list, or an iterator
 ---@param f function called with an item and its position
 ---@param options? kstate.options.task.map
 ---@return table # the first result of each call, `nil` results left out

@@ -4,7 +4,7 @@
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
 use super::error::ScriptError;
-use super::{units, vm};
+use super::units;
 use crate::text::did_you_mean;
 
 /// A module: a table in `kstate`, or `kstate` itself.
@@ -150,12 +150,20 @@ impl Type {
             Self::String => value.is_string(),
             Self::Table => value.is_table(),
             Self::Function => value.is_function(),
-            Self::Object(_) => value.is_userdata(),
+            Self::Object(class) => is_of(value, class),
             Self::Duration => return to_duration(value).err(),
             Self::Size => return to_size(value).err(),
         };
         (!fits).then(|| format!("{} expected, got {}", self.name(), type_of(value)))
     }
+}
+
+/// Whether a value is an object of a class.
+fn is_of(value: &Value, class: &str) -> bool {
+    value
+        .as_userdata()
+        .and_then(|data| data.type_name().ok())
+        .is_some_and(|name| name == class)
 }
 
 /// A whole number, also one that Lua computed as a float.
@@ -178,8 +186,11 @@ fn type_of(value: &Value) -> String {
         Value::Nil => "no value".to_owned(),
         Value::Number(number) => format!("the number {number}"),
         Value::Error(_) => "an error".to_owned(),
-        value if vm::is_error(value) => "an error".to_owned(),
         value if super::data::is_null(value) => "kstate.null".to_owned(),
+        Value::UserData(data) => match data.type_name() {
+            Ok(name) => format!("kstate.{}", name.to_string_lossy()),
+            Err(_) => "userdata".to_owned(),
+        },
         other => other.type_name().to_owned(),
     }
 }
@@ -329,11 +340,12 @@ impl Def {
             ))
         };
         let mut given = arguments.iter();
-        if self.name.contains(':') && !given.next().is_some_and(Value::is_userdata) {
+        if let Some((class, method)) = self.name.split_once(':')
+            && !given.next().is_some_and(|this| is_of(this, class))
+        {
             return Err(ScriptError::invalid(format!(
-                "'{0}' is a method: call it on the object, as in object:{1}(…)",
-                self.name,
-                self.short_name()
+                "'{}' is a method: call it on the object, as in object:{method}(…)",
+                self.name
             )));
         }
         for (position, param) in (1..).zip(self.params) {
@@ -404,6 +416,25 @@ impl Def {
     }
 }
 
+/// Makes the lookup of a name that is not in a table an error that suggests the near one.
+pub(super) fn strict(lua: &Lua, table: &Table, shown: &'static str) -> mlua::Result<()> {
+    let mut names = Vec::new();
+    for pair in table.pairs::<String, Value>() {
+        names.push(pair?.0);
+    }
+    let missing = lua.create_function(move |_, (_, key): (Value, Value)| {
+        let key = match &key {
+            Value::String(name) => name.to_string_lossy(),
+            other => super::inspect::one_line(other),
+        };
+        let near = did_you_mean(&key, names.iter().map(String::as_str));
+        Err::<(), _>(ScriptError::invalid(format!("{shown} has no '{key}'{near}")).into())
+    })?;
+    let behind = lua.create_table()?;
+    behind.raw_set("__index", missing)?;
+    table.set_metatable(Some(behind))
+}
+
 /// A table of functions by their definitions.
 pub(super) fn functions(lua: &Lua, definitions: &'static [Def]) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, definitions.len())?;
@@ -416,5 +447,9 @@ pub(super) fn functions(lua: &Lua, definitions: &'static [Def]) -> mlua::Result<
 /// Gives an object's type the methods of its class.
 pub(super) fn class<T>(fields: &mut impl mlua::UserDataFields<T>, class: &'static Class) {
     fields.add_meta_field("__name", class.name);
-    fields.add_meta_field_with("__index", |lua| functions(lua, class.methods));
+    fields.add_meta_field_with("__index", |lua| {
+        let methods = functions(lua, class.methods)?;
+        strict(lua, &methods, class.name)?;
+        Ok(methods)
+    });
 }

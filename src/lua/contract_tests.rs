@@ -313,3 +313,17 @@ fn the_prompt_evaluates_expressions_and_statements() {
         assert!(!runtime.is_incomplete("x + 1"));
     });
 }
+
+#[test]
+fn a_long_path_that_lua_shortens_still_shows_the_line() {
+    let name = format!("/{}/script.lua", "deep".repeat(30));
+    let source = Source::new(&name, "local n = {}\nlocal m = n.x.y");
+    let shown = with(Bench::new().host(), async |runtime| {
+        let error = runtime.run_script(&source, &[]).await.unwrap_err();
+        runtime.render(&error)
+    });
+    let expected = format!(
+        "error: attempt to index a nil value (field 'x')\n  --> {name}:2\n   |\n 2 | local m = n.x.y\n"
+    );
+    assert!(shown.starts_with(&expected), "{shown}");
+}

@@ -12,7 +12,7 @@ pub(super) struct ErrorObject(pub(super) ScriptError);
 
 impl UserData for ErrorObject {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_meta_field("__name", "error");
+        fields.add_meta_field("__name", CLASS.name);
         fields.add_meta_field_with("__index", index);
     }
 

@@ -15,8 +15,6 @@ error(\"this file is for editors; scripts have `kstate` without it\")
 ---@field version string kstate's version
 ---@field dry_run boolean whether nothing is written
 kstate = {}
-
----@alias print fun(...: any)
 ";
 
 const REFERENCE_HEAD: &str = "\
@@ -202,7 +200,8 @@ fn list(text: &mut String, title: &str, params: &[Param]) {
     if params.is_empty() {
         return;
     }
-    put(text, &format!("\n{title}:\n"));
+    put(text, &format!("\n{title}:"));
+    put(text, "");
     for param in params {
         let mark = match (param.optional, param.kind) {
             (true, _) => ", optional",
@@ -224,7 +223,8 @@ fn pairs(text: &mut String, title: &str, pairs: &[(&str, &str)]) {
     if pairs.is_empty() {
         return;
     }
-    put(text, &format!("\n{title}:\n"));
+    put(text, &format!("\n{title}:"));
+    put(text, "");
     for (kind, doc) in pairs {
         put(text, &format!("- `{kind}`: {doc}"));
     }

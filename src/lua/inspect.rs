@@ -104,6 +104,7 @@ impl Printer {
 
 /// A table's entries: the list part first, without names, then the rest sorted by name.
 fn entries(table: &Table) -> Vec<(Option<String>, Value)> {
+    let table = &contents(table);
     let length = table.raw_len();
     let mut list = Vec::new();
     let mut named = Vec::new();
@@ -124,6 +125,17 @@ fn entries(table: &Table) -> Vec<(Option<String>, Value)> {
     let list = list.into_iter().map(|(_, value)| (None, value));
     let named = named.into_iter().map(|(name, value)| (Some(name), value));
     list.chain(named).collect()
+}
+
+/// What a read-only view shows; any other table shows itself.
+fn contents(table: &Table) -> Table {
+    let behind = table.metatable().filter(|view| {
+        let pairs = view.raw_get::<Value>("__pairs");
+        pairs.is_ok_and(|pairs| !pairs.is_nil()) && table.is_empty()
+    });
+    behind
+        .and_then(|view| view.raw_get::<Option<Table>>("__index").ok()?)
+        .unwrap_or_else(|| table.clone())
 }
 
 fn name(text: &[u8]) -> String {

@@ -69,6 +69,30 @@ local function xpcall(f, handler, ...)
   end, ...))
 end
 
+-- `__close` gets the error that is on its way, which must be readable there too.
+local closers = setmetatable({}, weak_keys)
+
+local function closer(close)
+  local wrapped = function(value, e)
+    if type(e) == "userdata" then
+      e = host.fix(e)
+    end
+    return close(value, e)
+  end
+  closers[wrapped] = true
+  return wrapped
+end
+
+local function set_metatable(t, metatable)
+  if type(metatable) == "table" then
+    local close = raw.rawget(metatable, "__close")
+    if type(close) == "function" and not closers[close] then
+      rawset(metatable, "__close", closer(close))
+    end
+  end
+  return setmetatable(t, metatable)
+end
+
 -- Coroutines. A script's own yield carries MARK; what comes without it is a Rust future that
 -- waits, or the instruction hook, and is handed on to whoever drives the outer coroutine.
 local MARK = {}
@@ -193,11 +217,12 @@ end
 
 for _, name in raw.ipairs({
   "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen",
-  "select", "setmetatable", "tonumber", "tostring", "type", "_VERSION",
+  "select", "tonumber", "tostring", "type", "_VERSION",
 }) do
   public[name] = raw[name]
 end
 
+public.setmetatable = set_metatable
 public.pcall = pcall
 public.xpcall = xpcall
 public.load = load

@@ -9,13 +9,14 @@ use super::traceback;
 /// The message, the line of the script, the causes, the calls and the hint. Ends in a newline.
 pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> String {
     let full = error.to_string();
-    let from_message = known(traceback::position(&full), sources);
+    let position = traceback::position(&full);
+    let from_message = known(position, sources);
     // The position before Lua's own messages is shown below, with the line.
-    let message = match from_message {
-        Some((name, line)) => full
+    let message = match position {
+        Some((name, line)) if from_message.is_some() => full
             .strip_prefix(&format!("{name}:{line}: "))
             .unwrap_or(&full),
-        None => &full,
+        _ => &full,
     };
     let innermost = error.traceback().and_then(|trace| {
         trace
@@ -48,11 +49,17 @@ fn hint(error: &ScriptError) -> Option<&str> {
     error.hint_text().or_else(|| error.cause().and_then(hint))
 }
 
+/// A position in a script that we have. Lua shortens long names at the front (`...ts/x.lua`).
 fn known<'a>(
-    position: Option<(&'a str, usize)>,
-    sources: &HashMap<String, String>,
+    position: Option<(&str, usize)>,
+    sources: &'a HashMap<String, String>,
 ) -> Option<(&'a str, usize)> {
-    position.filter(|(name, _)| sources.contains_key(*name))
+    let (name, line) = position?;
+    let is_it = |full: &&String| match name.strip_prefix("...") {
+        Some(end) => full.ends_with(end),
+        None => *full == name,
+    };
+    sources.keys().find(is_it).map(|full| (full.as_str(), line))
 }
 
 fn excerpt(text: &mut String, name: &str, number: usize, sources: &HashMap<String, String>) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use mlua::chunk::ChunkMode;
 use mlua::{
-    AnyUserData, Function, HookTriggers, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table,
+    Function, HookTriggers, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table,
     Value, VmState,
 };
 use tokio::task::JoinHandle;
@@ -131,14 +131,14 @@ pub(super) fn freeze(lua: &Lua, contents: Table, name: &str) -> mlua::Result<Tab
     of(lua).freeze.call((contents, name))
 }
 
-/// Calls a function of the script: what it raises comes back whole, with a traceback.
+/// Calls a function of the script, or what can be called like one: what it raises comes back whole, with a traceback.
 pub(super) async fn call(
     lua: &Lua,
-    function: Function,
+    function: impl IntoLua,
     arguments: impl IntoLuaMulti,
 ) -> Result<MultiValue, ScriptError> {
     let mut values = arguments.into_lua_multi(lua)?;
-    values.push_front(Value::Function(function));
+    values.push_front(function.into_lua(lua)?);
     let mut results: MultiValue = of(lua).call.call_async(values).await?;
     if let Some(Value::Boolean(true)) = results.pop_front() {
         return Ok(results);
@@ -182,7 +182,47 @@ pub(super) fn load(lua: &Lua, name: &str, text: &str, globals: Table) -> mlua::R
         .into_function()
 }
 
-/// Whether a value is an error object.
-pub(super) fn is_error(value: &Value) -> bool {
-    matches!(value, Value::UserData(data) if AnyUserData::is::<ErrorObject>(data))
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::super::testing::{Bench, with};
+    use super::*;
+
+    /// Says when it is dropped.
+    struct Guard(mpsc::Sender<&'static str>);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+
+    #[test]
+    fn c3_io_ends_when_nobody_waits_for_it_any_more() {
+        let (send, receive) = mpsc::channel();
+        with(Bench::new().host(), async |runtime| {
+            let guard = Guard(send.clone());
+            let endless = async move {
+                let _ = guard.0.send("started");
+                std::future::pending::<()>().await;
+            };
+            let wait = on_io(&runtime.lua, endless);
+            let over = tokio::time::timeout(Duration::from_millis(1), wait).await;
+            assert!(over.is_err());
+        });
+        // It may be ended before it began: then it is dropped all the same.
+        let first = receive.recv().unwrap();
+        assert!(first == "dropped" || receive.recv().unwrap() == "dropped");
+    }
+
+    #[test]
+    fn c3_a_panic_in_io_is_an_error() {
+        with(Bench::new().host(), async |runtime| {
+            let error = on_io(&runtime.lua, async { panic!("a bug") }).await;
+            let error: ScriptError = error.map(|(): ()| ()).unwrap_err();
+            assert!(error.message().contains("internal task failed"), "{error}");
+        });
+    }
 }

@@ -42,6 +42,7 @@ local cycle = {}
 cycle.me = cycle
 assert(kstate.inspect(cycle) == "{ me = {<cycle>} }")
 assert(kstate.inspect({ { { {} } } }, { depth = 2 }) == "{ { {…} } }")
+assert(kstate.inspect(kstate.path):find("normalize = function"))
 local long = kstate.inspect({ a = ("x"):rep(50), b = ("y"):rep(50) })
 assert(long == '{\n  a = "' .. ("x"):rep(50) .. '",\n  b = "' .. ("y"):rep(50) .. '",\n}')
 

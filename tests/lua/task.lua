@@ -36,6 +36,25 @@ assert(none == nil)
 assert(not pcall(task.map, {}, print, { on_error = "ignore" }))
 assert(not pcall(task.map, {}, print, { concurrency = 0 }))
 
+-- an iterator is asked for no more than is needed
+local asked = 0
+local function numbers()
+  asked = asked + 1
+  if asked <= 100 then return asked end
+end
+assert(#task.map(numbers, function(n) return n end, { concurrency = 3 }) == 100)
+asked = 0
+assert(not pcall(task.map, numbers, function(n) if n == 5 then error("stop") end end,
+  { concurrency = 2 }))
+assert(asked <= 8, asked)
+ok, e = pcall(task.map, function() error("broken iterator", 0) end, print)
+assert(not ok and e == "broken iterator")
+assert(not pcall(task.map, 5, print))
+local store = kstate.store.open("memfs://task")
+for i = 1, 5 do store:write("k" .. i, tostring(i)) end
+local read = task.map(store:walk(), function(entry) return store:read(entry.key) end)
+assert(table.concat(read) == "12345")
+
 -- race, and the losers are cancelled
 local finished = false
 local value, index = task.race({

@@ -47,10 +47,12 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
             }
         } else {
             let name = format!("kstate.{}", module.name);
+            api::strict(lua, &functions, module.name)?;
             kstate.raw_set(module.name, vm::freeze(lua, functions, &name)?)?;
         }
     }
     core::constants(lua, &kstate)?;
+    api::strict(lua, &kstate, "kstate")?;
     let public = &vm::of(lua).public;
     public.raw_set("print", kstate.raw_get::<mlua::Function>("print")?)?;
     public.raw_set("kstate", vm::freeze(lua, kstate, "kstate")?)

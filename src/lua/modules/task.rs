@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered, LocalBoxStream};
 use mlua::{
     AnyUserData, Function, Lua, MetaMethod, MultiValue, Table, UserData, UserDataFields,
     UserDataMethods, Value,
@@ -26,13 +26,14 @@ pub(super) static MODULE: Module = Module {
 
 const MAP: Def = Def {
     name: "task.map",
-    summary: "Calls a function for each item of a list, several at a time.",
-    body: "The results are in the order of the list. The first error cancels the other calls \
+    summary: "Calls a function for each item of a list or iterator, several at a time.",
+    body: "An iterator, such as `store:walk()`, is asked for the next item when a call is due. \
+           The results are in the order of the list. The first error cancels the other calls \
            and is raised, with the item's position in `e.index`; with `on_error = \"collect\"` \
            all calls are made, and the failures are the second result: a table from position \
            to error, or `nil` when there are none.",
     params: &[
-        Param::new("list", Type::Table, "the items"),
+        Param::new("list", Type::Any, "the items: a list, or an iterator"),
         Param::new("f", Type::Function, "called with an item and its position"),
     ],
     options: &[
@@ -66,7 +67,19 @@ assert(squares[3] == 9)
 
 async fn map(
     lua: Lua,
-    (list, f, options): (Table, Function, Options),
+    arguments: (Value, Function, Options),
+) -> mlua::Result<(Table, Option<Table>)> {
+    let result = map_items(&lua, arguments).await;
+    if result.is_err() {
+        // The other calls are cancelled by now.
+        vm::reap(&lua);
+    }
+    result
+}
+
+async fn map_items(
+    lua: &Lua,
+    (list, f, options): (Value, Function, Options),
 ) -> mlua::Result<(Table, Option<Table>)> {
     let concurrency = options.count("concurrency")?.unwrap_or(16);
     let collect = match options.get::<String>("on_error")?.as_deref() {
@@ -81,27 +94,57 @@ async fn map(
     };
     let results = lua.create_table()?;
     let failures = lua.create_table()?;
-    let items: Vec<Value> = list.sequence_values().collect::<mlua::Result<_>>()?;
-    let calls = items.into_iter().zip(1_usize..).map(|(item, index)| {
+    let calls = items(lua, list)?.enumerate().map(|(index, item)| {
         let (lua, f) = (lua.clone(), f.clone());
-        async move { (index, vm::call(&lua, f, (item, index)).await) }
+        async move {
+            let index = index + 1;
+            match item {
+                Ok(item) => (index, Ok(vm::call(&lua, f, (item, index)).await)),
+                Err(error) => (index, Err(error)),
+            }
+        }
     });
-    let mut calls = futures::stream::iter(calls).buffer_unordered(concurrency);
+    let mut calls = std::pin::pin!(calls.buffer_unordered(concurrency));
     while let Some((index, result)) = calls.next().await {
-        match result {
+        match result? {
             Ok(mut values) => results.raw_set(index, values.pop_front())?,
             Err(error) if collect && error.stop().is_none() => {
-                failures.raw_set(index, error.of_task(index).to_value(&lua)?)?;
+                failures.raw_set(index, error.of_task(index).to_value(lua)?)?;
             }
-            Err(error) => {
-                drop(calls);
-                vm::reap(&lua);
-                return Err(error.of_task(index).into());
-            }
+            Err(error) => return Err(error.of_task(index).into()),
         }
     }
     let failed = !failures.is_empty();
     Ok((results, failed.then_some(failures)))
+}
+
+/// The items of a list, or of an iterator, which is asked for the next one when a call is due.
+fn items(
+    lua: &Lua,
+    list: Value,
+) -> Result<LocalBoxStream<'static, Result<Value, ScriptError>>, ScriptError> {
+    match list {
+        Value::Table(table) => {
+            let items: Vec<_> = table.sequence_values().collect();
+            let items = items
+                .into_iter()
+                .map(|item| item.map_err(ScriptError::from));
+            Ok(stream::iter(items).boxed_local())
+        }
+        Value::Function(_) | Value::UserData(_) => {
+            let lua = lua.clone();
+            Ok(stream::try_unfold((lua, list), async |(lua, next)| {
+                let item = vm::call(&lua, next.clone(), ()).await?.pop_front();
+                let item = item.filter(|item| !item.is_nil());
+                Ok(item.map(|item| (item, (lua, next))))
+            })
+            .boxed_local())
+        }
+        other => Err(ScriptError::invalid(format!(
+            "bad argument #1 'list' to 'task.map': a list or an iterator expected, got {}",
+            other.type_name()
+        ))),
+    }
 }
 
 const JOIN: Def = Def {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::convert;
 use crate::lua::api::{self, Class, Def, Param, Type};
 use crate::lua::vm;
-use crate::store::{self, Entry, ListOptions, Store};
+use crate::store::{self, Entry};
 
 /// How many entries cross the threads at once.
 const BATCH: usize = 256;
@@ -41,15 +41,10 @@ impl Drop for Pump {
 
 impl Listing {
     /// Begins a listing.
-    pub(super) fn start(
-        lua: &Lua,
-        store: &std::sync::Arc<dyn Store>,
-        options: ListOptions,
-    ) -> Self {
+    pub(super) fn start(lua: &Lua, entries: store::Listing) -> Self {
         let (send, batches) = mpsc::channel(1);
-        let store = std::sync::Arc::clone(store);
         let pump = vm::of(lua).host.io.spawn(async move {
-            let mut batches = store.list(options).ready_chunks(BATCH);
+            let mut batches = entries.ready_chunks(BATCH);
             while let Some(batch) = batches.next().await {
                 if send.send(batch).await.is_err() {
                     return;
@@ -160,4 +155,80 @@ async fn collect(lua: Lua, (this, most): (AnyUserData, Option<usize>)) -> mlua::
     }
     this.close();
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use futures::stream;
+
+    use super::*;
+    use crate::lua::Source;
+    use crate::lua::testing::{Bench, with};
+    use crate::store::{Error, ErrorKind, Key, Meta};
+
+    /// Says when it is dropped.
+    struct Guard(mpsc::Sender<()>);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    fn endless(taken: Arc<AtomicUsize>, dropped: mpsc::Sender<()>) -> store::Listing {
+        let guard = Guard(dropped);
+        let entries = std::iter::repeat_with(move || {
+            let _ = &guard;
+            let number = taken.fetch_add(1, Ordering::SeqCst);
+            let key = Key::parse(&format!("k{number}")).unwrap();
+            Ok(Entry::Object(Meta::new(key, 0)))
+        });
+        stream::iter(entries).boxed()
+    }
+
+    /// Runs a script whose global `listing` is the loop's iterator and what closes it.
+    fn run(script: &str, entries: store::Listing) -> Result<(), crate::lua::ScriptError> {
+        let source = Source::new("test.lua", script);
+        with(Bench::new().host(), async |runtime| {
+            let listing = Listing::start(&runtime.lua, entries);
+            let listing = runtime.lua.create_userdata(listing).unwrap();
+            let public = vm::of(&runtime.lua).public.clone();
+            public.raw_set("listing", listing).unwrap();
+            runtime.run_script(&source, &[]).await.map(drop)
+        })
+    }
+
+    #[test]
+    fn d8_a_loop_that_ends_early_asks_for_no_more() {
+        for end in ["break", "error('x')", "kstate.exit(0)"] {
+            let (send, dropped) = mpsc::channel();
+            let taken = Arc::new(AtomicUsize::new(0));
+            let script = format!(
+                "for entry in listing, nil, nil, listing do
+                   if entry.key == 'k2' then {end} end
+                 end"
+            );
+            let _ = run(&script, endless(Arc::clone(&taken), send));
+            dropped.recv().unwrap();
+            let taken = taken.load(Ordering::SeqCst);
+            assert!((3..=4 * BATCH).contains(&taken), "{end}: {taken}");
+        }
+    }
+
+    #[test]
+    fn d8_a_listing_that_breaks_off_is_an_error() {
+        let gone = Error::new(ErrorKind::Unavailable, "list", "connection reset");
+        let key = Key::parse("a").unwrap();
+        let entries = [Ok(Entry::Object(Meta::new(key, 1))), Err(gone)];
+        let error = run(
+            "for entry in listing, nil, nil, listing do assert(entry.key == 'a') end",
+            stream::iter(entries).boxed(),
+        )
+        .unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), ("unavailable", true));
+    }
 }

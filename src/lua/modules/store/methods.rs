@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use mlua::{
     AnyUserData, Lua, LuaString, MetaMethod, MultiValue, Table, UserData, UserDataFields,
     UserDataMethods, Value,
 };
 
-use super::{convert, listing, trees};
+use super::listing::{self, Listing};
+use super::read::READ;
+use super::{convert, trees};
 use crate::lua::api::{self, Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
 use crate::store::{
-    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, ReadOptions, Store, StoreUrl,
-    Tag, UrlOptions, WriteOptions,
+    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, Store, StoreUrl, Tag, UrlOptions,
+    WriteOptions,
 };
 use crate::transfer;
-
-/// The most that a script reads at once unless it says otherwise: 256 MiB.
-const MAX_READ: u64 = 256 << 20;
 
 /// A store in a script's hands.
 pub(in crate::lua::modules) struct Handle {
@@ -69,7 +67,7 @@ pub(super) static CLASS: Class = Class {
     call: "",
 };
 
-const KEY: Param = Param::new("key", Type::String, "the object, relative to the store");
+pub(super) const KEY: Param = Param::new("key", Type::String, "the object, relative to the store");
 
 /// The store behind a method's first argument.
 pub(in crate::lua::modules) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn Store>> {
@@ -79,14 +77,22 @@ pub(in crate::lua::modules) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn St
     }
 }
 
-fn key_of(store: &Arc<dyn Store>, operation: &'static str, text: &str) -> store::Result<Key> {
+/// A key, or an error that says what was wanted with it.
+pub(super) fn key_of(
+    store: &Arc<dyn Store>,
+    operation: &'static str,
+    text: &str,
+) -> store::Result<Key> {
     Key::parse(text).map_err(|invalid| {
         Error::new(ErrorKind::InvalidKey, operation, invalid.reason).at(store.url(), Some(text))
     })
 }
 
 /// A conflict as `nil, err`; other errors are raised.
-fn or_conflict<T: mlua::IntoLua>(lua: &Lua, result: store::Result<T>) -> mlua::Result<MultiValue> {
+pub(super) fn or_conflict<T: mlua::IntoLua>(
+    lua: &Lua,
+    result: store::Result<T>,
+) -> mlua::Result<MultiValue> {
     match result {
         Ok(value) => Ok(MultiValue::from_iter([value.into_lua(lua)?])),
         Err(error) if error.is_conflict() => {
@@ -182,97 +188,6 @@ assert(kstate.store.open("memfs://open"):exists("b/x"))
         })
     },
 };
-
-const READ: Def = Def {
-    name: "Store:read",
-    summary: "Returns an object's bytes.",
-    body: "The bytes are all of one version.",
-    params: &[KEY],
-    options: &[
-        Param::optional("range", Type::Table, "`{ offset, length }` in bytes"),
-        Param::optional("if_match", Type::String, "only this version, by its tag"),
-        Param::optional(
-            "limit",
-            Type::Size,
-            "the most to read; default `\"256MiB\"`",
-        ),
-    ],
-    returns: &[
-        (
-            "string|nil",
-            "the bytes; `nil` when there is no such object, or not in this version",
-        ),
-        ("kstate.Error?", "why not, when it is another version"),
-    ],
-    errors: &[
-        ("not_found", "there is no such bucket"),
-        ("unsupported", "the object is larger than the limit"),
-    ],
-    permission: "",
-    since: "0.1.0",
-    example: r#"
-local store = kstate.store.open("memfs://read")
-store:write("a", "hello")
-assert(store:read("a") == "hello")
-assert(store:read("a", { range = { 1, 3 } }) == "ell")
-assert(store:read("missing") == nil)
-"#,
-    make: |def, lua| def.wait(lua, read),
-};
-
-async fn read(
-    lua: Lua,
-    (this, key, options): (AnyUserData, String, Options),
-) -> mlua::Result<MultiValue> {
-    let store = of(&this)?;
-    let key = key_of(&store, "read", &key)?;
-    let limit = options.size("limit")?.unwrap_or(MAX_READ);
-    let how = ReadOptions {
-        range: range(&options)?,
-        if_match: options.get("if_match")?.map(Tag),
-    };
-    let work = async move {
-        let url = store.url().to_owned();
-        let object = store.read(&key, how).await?;
-        let bytes = object.body.collect(limit).await;
-        // A limit of ours knows no place, the store's own errors do.
-        bytes.map_err(|error| match error.store() {
-            "" => error.at(url, Some(key.as_str())),
-            _ => error,
-        })
-    };
-    let result = vm::on_io(&lua, work).await?;
-    match result {
-        Err(error) if error.is_missing_key() => Ok(MultiValue::from_iter([Value::Nil])),
-        Ok(bytes) => string(&lua, bytes).map(|text| MultiValue::from_iter([text])),
-        Err(error) => or_conflict::<Value>(&lua, Err(error)),
-    }
-}
-
-/// Bytes as a string of Lua, without a copy where they are many.
-fn string(lua: &Lua, bytes: Bytes) -> mlua::Result<Value> {
-    const SMALL: usize = 4096;
-    let text = if bytes.len() <= SMALL {
-        lua.create_string(&bytes)
-    } else {
-        lua.create_external_string(bytes)
-    };
-    text.map(Value::String)
-}
-
-fn range(options: &Options) -> mlua::Result<Option<std::ops::Range<u64>>> {
-    let Some(range) = options.get::<Table>("range")? else {
-        return Ok(None);
-    };
-    let part = |index: i64| {
-        let number = range.raw_get::<Option<i64>>(index).ok().flatten();
-        number.and_then(|number| u64::try_from(number).ok())
-    };
-    match (part(1), part(2)) {
-        (Some(offset), Some(length)) => Ok(Some(offset..offset.saturating_add(length))),
-        _ => Err(ScriptError::invalid("a range is { offset, length } in bytes").into()),
-    }
-}
 
 const STAT: Def = Def {
     name: "Store:stat",
@@ -525,7 +440,12 @@ fn list(
         one_level: !recursive,
         ..ListOptions::recursive(below)
     };
-    listing::for_loop(lua, listing::Listing::start(lua, &store, options))
+    // Listing may prepare a client, which belongs to the I/O runtime.
+    let entries = {
+        let _io = vm::of(lua).host.io.enter();
+        store.list(options)
+    };
+    listing::for_loop(lua, Listing::start(lua, entries))
 }
 
 const COPY: Def = Def {

@@ -3,14 +3,13 @@
 mod convert;
 mod listing;
 pub(super) mod methods;
+mod read;
 mod trees;
 
 use mlua::{Lua, Value};
 
 use crate::lua::api::{Def, Module, Options, Param, Type};
 use crate::lua::vm;
-
-pub(super) use methods::Handle;
 
 /// `kstate.store`.
 pub(super) static MODULE: Module = Module {
@@ -88,7 +87,7 @@ assert(store:exists("c.example.com/config"))
     make: |def, lua| def.sync(lua, open),
 };
 
-fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<Handle> {
+fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<methods::Handle> {
     let vm = vm::of(lua);
     let mut url = (vm.host.resolve)(&url)?;
     for option in OPTIONS {
@@ -103,7 +102,7 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<Handle> {
     // Opening may prepare clients, which belong to the I/O runtime.
     let _io = vm.host.io.enter();
     let store = vm.host.session.open(&url)?;
-    Ok(Handle {
+    Ok(methods::Handle {
         store,
         options: url.options,
     })

@@ -1,0 +1,104 @@
+//! Reading an object.
+
+use bytes::Bytes;
+use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
+
+use super::methods::{KEY, key_of, of, or_conflict};
+use crate::lua::api::{Def, Options, Param, Type};
+use crate::lua::error::ScriptError;
+use crate::lua::vm;
+use crate::store::{ReadOptions, Tag};
+
+/// The most that a script reads at once unless it says otherwise: 256 MiB.
+const MAX_READ: u64 = 256 << 20;
+
+pub(super) const READ: Def = Def {
+    name: "Store:read",
+    summary: "Returns an object's bytes.",
+    body: "The bytes are all of one version.",
+    params: &[KEY],
+    options: &[
+        Param::optional("range", Type::Table, "`{ offset, length }` in bytes"),
+        Param::optional("if_match", Type::String, "only this version, by its tag"),
+        Param::optional(
+            "limit",
+            Type::Size,
+            "the most to read; default `\"256MiB\"`",
+        ),
+    ],
+    returns: &[
+        (
+            "string|nil",
+            "the bytes; `nil` when there is no such object, or not in this version",
+        ),
+        ("kstate.Error?", "why not, when it is another version"),
+    ],
+    errors: &[
+        ("not_found", "there is no such bucket"),
+        ("unsupported", "the object is larger than the limit"),
+    ],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://read")
+store:write("a", "hello")
+assert(store:read("a") == "hello")
+assert(store:read("a", { range = { 1, 3 } }) == "ell")
+assert(store:read("missing") == nil)
+"#,
+    make: |def, lua| def.wait(lua, read),
+};
+
+async fn read(
+    lua: Lua,
+    (this, key, options): (AnyUserData, String, Options),
+) -> mlua::Result<MultiValue> {
+    let store = of(&this)?;
+    let key = key_of(&store, "read", &key)?;
+    let limit = options.size("limit")?.unwrap_or(MAX_READ);
+    let how = ReadOptions {
+        range: range(&options)?,
+        if_match: options.get("if_match")?.map(Tag),
+    };
+    let work = async move {
+        let url = store.url().to_owned();
+        let object = store.read(&key, how).await?;
+        let bytes = object.body.collect(limit).await;
+        // A limit of ours knows no place, the store's own errors do.
+        bytes.map_err(|error| match error.store() {
+            "" => error.at(url, Some(key.as_str())),
+            _ => error,
+        })
+    };
+    let result = vm::on_io(&lua, work).await?;
+    match result {
+        Err(error) if error.is_missing_key() => Ok(MultiValue::from_iter([Value::Nil])),
+        Ok(bytes) => string(&lua, bytes).map(|text| MultiValue::from_iter([text])),
+        Err(error) => or_conflict::<Value>(&lua, Err(error)),
+    }
+}
+
+/// Bytes as a string of Lua, without a copy where they are many.
+fn string(lua: &Lua, bytes: Bytes) -> mlua::Result<Value> {
+    const SMALL: usize = 4096;
+    let text = if bytes.len() <= SMALL {
+        lua.create_string(&bytes)
+    } else {
+        lua.create_external_string(bytes)
+    };
+    text.map(Value::String)
+}
+
+fn range(options: &Options) -> mlua::Result<Option<std::ops::Range<u64>>> {
+    let Some(range) = options.get::<Table>("range")? else {
+        return Ok(None);
+    };
+    let part = |index: i64| {
+        let number = range.raw_get::<Option<i64>>(index).ok().flatten();
+        number.and_then(|number| u64::try_from(number).ok())
+    };
+    match (part(1), part(2)) {
+        (Some(offset), Some(length)) => Ok(Some(offset..offset.saturating_add(length))),
+        _ => Err(ScriptError::invalid("a range is { offset, length } in bytes").into()),
+    }
+}

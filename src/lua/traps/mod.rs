@@ -1,0 +1,6 @@
+//! The traps of mlua and of Lua that the runtime must not fall into, each a test with its name.
+
+mod errors;
+mod profile;
+mod stopping;
+mod waiting;
