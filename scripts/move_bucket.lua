@@ -14,22 +14,16 @@ local config, store, log = kstate.config, kstate.store, kstate.log
 
 -- Without these two, etcd-manager at the new place believes that there is no cluster yet: it
 -- stops etcd and starts an empty one. They are there before anything else is.
-local MARKERS = {
-  "backups/etcd/*/control/etcd-cluster-created",
-  "backups/etcd/*/control/etcd-cluster-spec",
-}
+local MARKERS = { "**/control/etcd-cluster-created", "**/control/etcd-cluster-spec" }
 
 -- A pending command would be carried out a second time at the new place.
-local COMMANDS = "backups/etcd/*/control/*/_command.json"
+local COMMANDS = "**/control/**/_command.json"
 
 -- What kOps reads below the state store itself; everything else lies below `configBase`.
 local REGISTRY = { "config", "instancegroup/**", "clusteraddons/**" }
 
-local NOT_COPIED = {
-  all = {},
-  control = { "backups/**/_etcd_backup.meta", "backups/**/etcd.backup.gz" },
-  none = { "backups/**" },
-}
+local BACKUPS = { "**/_etcd_backup.meta", "**/etcd.backup.gz" }
+local NOT_COPIED = { all = {}, control = BACKUPS, none = { "backups/**", MARKERS[1], MARKERS[2], BACKUPS[1], BACKUPS[2] } }
 
 local function same(place, other)
   return config.below(place, other) == ""
@@ -43,26 +37,15 @@ local function join(...)
   return all
 end
 
-local function join_options(...)
-  local all = {}
-  for _, options in ipairs({ ... }) do
-    for name, value in pairs(options) do
-      all[name] = value
-    end
-  end
-  return all
-end
-
 -- 1 preflight ---------------------------------------------------------------------------------
 
 -- Whether the tree below the state store is all of a cluster, not only its registry part.
 local function is_whole(tree)
   local keys, marker = false, false
-  for object in tree:walk("pki/private") do
-    keys = keys or object.key ~= nil
-  end
-  for object in tree:walk("backups") do
-    marker = marker or config.classify(object.key or "").class == "etcd_created"
+  for object in tree:walk() do
+    local key = object.key or ""
+    keys = keys or key:match("^pki/private/.*/keyset%.yaml$") ~= nil
+    marker = marker or key:match("/control/etcd%-cluster%-created$") ~= nil
   end
   return keys and marker and tree:exists("cluster-completed.spec")
 end
@@ -211,9 +194,10 @@ local function check_stores(from, to)
     }))
   end
   local honours = to:probe()
-  if not (honours.if_absent and honours.if_match) then
+  if not honours.if_absent then
     log.warn(to:url() .. " doesn't honour conditional writes: don't let anybody else write to it during the move")
   end
+  return honours
 end
 
 -- 2 to 4: copy, agree, verify -----------------------------------------------------------------
@@ -229,9 +213,21 @@ local function copy(ctx, cluster)
   end
   local reports = kstate.array({})
   for _, part in ipairs(parts) do
-    local which = { include = part.include, exclude = part.exclude, concurrency = ctx.flags.concurrency, verify = ctx.flags.verify }
-    local report = part.from:sync(cluster.target, join_options(which, { first = MARKERS, until_stable = true }))
-    for _, difference in ipairs(part.from:diff(cluster.target, which)) do
+    local report = part.from:sync(cluster.target, {
+      include = part.include,
+      exclude = part.exclude,
+      first = MARKERS,
+      until_stable = true,
+      concurrency = ctx.flags.concurrency,
+      verify = ctx.flags.verify,
+    })
+    local differences = part.from:diff(cluster.target, {
+      include = part.include,
+      exclude = part.exclude,
+      concurrency = ctx.flags.concurrency,
+      verify = ctx.flags.verify,
+    })
+    for _, difference in ipairs(differences) do
       if difference.kind ~= "added" then
         error(kstate.error({
           kind = "corrupt",
@@ -247,7 +243,7 @@ end
 
 -- 5 config ------------------------------------------------------------------------------------
 
-local function write_config(cluster)
+local function write_config(cluster, honours)
   if cluster.tree:read("config") ~= cluster.text then
     error(kstate.error({
       kind = "precondition_failed",
@@ -255,7 +251,10 @@ local function write_config(cluster)
       hint = "run it again: it goes on from here with the new config",
     }))
   end
-  local written, err = cluster.target:write("config", cluster.rewritten.text, { if_absent = true })
+  if not honours.if_absent and cluster.target:exists("config") then
+    error(kstate.error({ kind = "already_exists", message = cluster.target:url() .. "/config came up during the move" }))
+  end
+  local written, err = cluster.target:write("config", cluster.rewritten.text, { if_absent = honours.if_absent })
   if written == nil then
     error(err)
   end
@@ -281,15 +280,20 @@ end
 
 local function pending_commands(cluster)
   local pending = kstate.array({})
-  for object in cluster.base:walk("backups") do
-    if config.classify(object.key or "").class == "backup_command" then
+  for object in cluster.base:walk() do
+    if (object.key or ""):match("control/.*_command%.json$") then
       pending[#pending + 1] = object.key
     end
   end
   return pending
 end
 
-local function say_next(from, to, moved, file)
+-- A store as the person named it, for a command line; it may carry options.
+local function as_typed(text)
+  return text:match("^[%w%-_./:@+]+$") and text or "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function say_next(ctx, from, to, moved, file)
   print("\nWhat comes next:")
   if file then
     print("  " .. file .. " now names " .. to:url())
@@ -301,7 +305,7 @@ local function say_next(from, to, moved, file)
     print("  kops rolling-update cluster " .. cluster.name .. " --instance-group-roles control-plane --yes")
   end
   print("  and only when every control plane is rolled:")
-  print(("  kstate run retire_bucket --from %s --to %s --all-clusters"):format(from:url(), to:url()))
+  print(("  kstate run retire_bucket --from %s --to %s --all-clusters"):format(as_typed(ctx.flags.from or from:url()), as_typed(ctx.flags.to)))
   for _, cluster in ipairs(moved) do
     if #cluster.stale > 0 then
       print(("\nUntil `kops update cluster` has run, these files of %s name the old place:"):format(cluster.name))
@@ -352,17 +356,14 @@ local function state_store()
   return "state"
 end
 
-local function main(ctx)
-  local from, to = store.open(ctx.flags.from or state_store()), store.open(ctx.flags.to)
-  local names = names_of(ctx, from)
-  check_stores(from, to)
-
-  local todo, refused, moved = {}, kstate.array({}), kstate.array({})
+-- Looks at every cluster: what is to be moved, and what stands against it.
+local function look(ctx, from, to)
+  local todo, refused = {}, kstate.array({})
   local function refuse(name, reason)
     log.error(name .. ": " .. reason)
     refused[#refused + 1] = { cluster = name, reason = reason }
   end
-  for _, name in ipairs(names) do
+  for _, name in ipairs(names_of(ctx, from)) do
     local cluster = preflight(ctx, from, to, name, refuse)
     if cluster and cluster.there == "moved" then
       log.info(name .. " is in " .. to:url() .. " already")
@@ -375,48 +376,72 @@ local function main(ctx)
       end
     end
   end
-  if #refused > 0 then
-    if ctx.flags.json then
-      print(kstate.json.encode({ moved = moved, refused = refused }))
-    end
-    return 3
-  end
+  return todo, refused
+end
+
+local function confirmed(ctx, todo, from, to)
   if #todo > 0 and ctx.flags.backups == "none" then
     log.warn("without etcd-manager's markers (--backups none) a control plane that starts at the new place begins with an EMPTY etcd")
   end
   local question = ("Move %d clusters from %s to %s?"):format(#todo, from:url(), to:url())
-  if #todo > 0 and not (ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })) then
-    return 3
-  end
+  return #todo == 0 or ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })
+end
 
-  for _, cluster in ipairs(todo) do
-    cluster.reports = copy(ctx, cluster)
-    write_config(cluster)
-    cluster.stale = files_that_name(cluster)
-    cluster.pending = pending_commands(cluster)
-    local copied, verified = 0, 0
-    for _, report in ipairs(cluster.reports) do
-      copied, verified = copied + report.copied, verified + report.objects
+local function move(ctx, cluster, honours)
+  cluster.reports = copy(ctx, cluster)
+  write_config(cluster, honours)
+  cluster.stale = files_that_name(cluster)
+  cluster.pending = pending_commands(cluster)
+  local copied, objects = 0, 0
+  for _, report in ipairs(cluster.reports) do
+    copied, objects = copied + report.copied, objects + report.objects
+  end
+  log.info(("%s: %d objects copied, %d verified, config written"):format(cluster.name, copied, objects))
+end
+
+local function result_of(cluster)
+  return {
+    cluster = cluster.name,
+    config_base = cluster.target:url(),
+    reports = cluster.reports,
+    stale = cluster.stale,
+    not_copied = cluster.pending,
+    kept = cluster.rewritten.kept,
+  }
+end
+
+local function main(ctx)
+  local from, to = store.open(ctx.flags.from or state_store()), store.open(ctx.flags.to)
+  local honours = check_stores(from, to)
+  local todo, refused = look(ctx, from, to)
+  local moved, results, failure = {}, kstate.array({}), nil
+  if #refused == 0 then
+    if not confirmed(ctx, todo, from, to) then
+      return 3
     end
-    log.info(("%s: %d objects copied, %d verified, config written"):format(cluster.name, copied, verified))
-    moved[#moved + 1] = {
-      cluster = cluster.name,
-      config_base = cluster.target:url(),
-      reports = cluster.reports,
-      stale = cluster.stale,
-      not_copied = cluster.pending,
-      kept = cluster.rewritten.kept,
-    }
+    for _, cluster in ipairs(todo) do
+      local done, err = pcall(move, ctx, cluster, honours)
+      if not done then
+        failure = err
+        break
+      end
+      moved[#moved + 1], results[#results + 1] = cluster, result_of(cluster)
+    end
   end
 
-  local file = update_config_file(ctx, from, to)
+  local all = #refused == 0 and failure == nil
+  local file = all and update_config_file(ctx, from, to) or nil
   if ctx.flags.json then
-    print(kstate.json.encode({ moved = moved, refused = refused, updated_file = file }))
-  elseif #todo > 0 then
-    say_next(from, to, todo, file)
-  else
+    print(kstate.json.encode({ moved = results, refused = refused, updated_file = file }))
+  elseif #moved > 0 then
+    say_next(ctx, from, to, moved, file)
+  elseif all then
     print("Nothing to do: every cluster is in " .. to:url() .. " already.")
   end
+  if failure then
+    error(failure)
+  end
+  return #refused > 0 and 3 or 0
 end
 
 return {

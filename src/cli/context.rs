@@ -14,7 +14,7 @@ use crate::store::registry::Env;
 use crate::store::{Key, Store, StoreUrl};
 
 /// How long an interrupted command may take to leave both sides clean.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The run's session and settings, and the threads that do its I/O.
 pub(super) struct Context {

@@ -125,10 +125,11 @@ fn moves_ten_real_clusters_on_the_server() {
         .iter()
         .filter(|request| request.op == "CopyObject")
         .count();
-    assert_eq!(
-        copied,
-        tree.len() - 10,
-        "all but the configs are copied on the server, once"
+    let objects = tree.len() - 10;
+    assert!(
+        (objects..=objects + 1).contains(&copied),
+        "{copied}: all but the configs are copied on the server, and one copy is asked for \
+         twice to find out what the server honours"
     );
 }
 
