@@ -79,7 +79,8 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        Body, Entry, Key, ListOptions, Precondition, ReadOptions, WriteOptions, mem,
+        Body, Capabilities, Entry, Key, ListOptions, Listing, Meta, Object, Place, Precondition,
+        ReadOptions, WriteOptions, contract, mem,
     };
 
     fn key(text: &str) -> Key {
@@ -171,5 +172,86 @@ mod tests {
             .expect("an object");
         assert_eq!(read.body.collect(9).await.expect("bytes"), "1");
         assert_eq!(names(&*base, "", false).await, ["a/one", "b/two"]);
+    }
+
+    /// A store that any write request fails, as it must not get one in a dry run.
+    struct ReadOnly(Arc<dyn Store>);
+
+    fn unexpected(operation: &'static str) -> crate::store::Error {
+        crate::store::Error::new(
+            crate::store::ErrorKind::Other,
+            operation,
+            "a dry run asked the store to change something",
+        )
+    }
+
+    #[async_trait::async_trait]
+    impl Store for ReadOnly {
+        fn url(&self) -> &str {
+            self.0.url()
+        }
+
+        fn place(&self) -> Place {
+            self.0.place()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+
+        fn at(&self, folder: &str) -> Arc<dyn Store> {
+            Arc::new(Self(self.0.at(folder)))
+        }
+
+        async fn stat(&self, key: &Key) -> Result<Meta> {
+            self.0.stat(key).await
+        }
+
+        async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
+            self.0.read(key, options).await
+        }
+
+        async fn write(&self, _: &Key, _: Body, _: WriteOptions) -> Result<Meta> {
+            Err(unexpected("write"))
+        }
+
+        async fn delete(&self, _: &Key, _: Precondition) -> Result<()> {
+            Err(unexpected("delete"))
+        }
+
+        fn list(&self, options: ListOptions) -> Listing {
+            self.0.list(options)
+        }
+
+        async fn copy_from(
+            &self,
+            _: &Arc<dyn Store>,
+            _: &Meta,
+            _: &Key,
+            _: &WriteOptions,
+        ) -> Result<Option<Meta>> {
+            Err(unexpected("copy"))
+        }
+
+        fn backend(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dry_run_keeps_the_contract_and_the_store_gets_no_write() {
+        for folder in ["", "deep/down"] {
+            let url = StoreUrl::parse("memfs://b").expect("a literal URL");
+            let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
+            let base = Arc::new(ReadOnly(base)).at(folder);
+            let dry = Arc::new(Overlay::new(base, Arc::default()));
+            let options = contract::Options {
+                many: 300,
+                large_size: 9 << 20,
+                ..contract::Options::default()
+            };
+            let report = contract::run(dry, options).await;
+            assert!(report.passed(), "{report}");
+        }
     }
 }
