@@ -270,7 +270,9 @@ fn one_level(
     } else {
         options.below.len() + 1
     };
-    let mut last = options.start_after.unwrap_or_default();
+    // The listing begins behind any other name; a folder is skipped whole.
+    let after = options.start_after;
+    let mut last = after.filter(|name| name.ends_with('/')).unwrap_or_default();
     listing
         .filter_map(move |entry| {
             let folded = entry.map(|entry| fold(entry, strip, &mut last)).transpose();

@@ -68,7 +68,10 @@ impl S3Store {
             self.shared.bucket_name.clone(),
         );
         let is_conditional = options.precondition != Precondition::None;
-        if (is_conditional && !account.vendor.late_conditions)
+        let onto_itself =
+            pair.0 == pair.1 && source.full(from.key.as_str()) == self.full(key.as_str());
+        if onto_itself
+            || (is_conditional && !account.vendor.late_conditions)
             || !is_proven(options, from)
             || lock(&account.uncopyable).contains(&pair)
         {

@@ -65,7 +65,7 @@ fn scene(personality: Personality, tuning: Tuning) -> (S3Double, Arc<dyn Store>)
     (double, store)
 }
 
-fn on_aws() -> (S3Double, Arc<dyn Store>) {
+pub(crate) fn on_aws() -> (S3Double, Arc<dyn Store>) {
     scene(Personality::Aws, aws())
 }
 
