@@ -6,12 +6,47 @@ mod refusals;
 mod retire_bucket;
 mod two_trees;
 
+use std::process::Command;
+
 use crate::s3_double::S3Double;
-use crate::support::{Tree, changed_lines, clusters};
+use crate::support::{Desk, Ended, Tree, changed_lines, clusters};
 
 /// The script as the README names it.
 pub(crate) const MOVE: &str = "scripts/move_bucket.lua";
 pub(crate) const RETIRE: &str = "scripts/retire_bucket.lua";
+
+/// Moves all clusters, with `more` flags.
+pub(crate) fn move_all(desk: &Desk, from: &str, to: &str, more: &[&str]) -> Ended {
+    Ended::of(moving(desk, from, to, more))
+}
+
+/// [`move_all`], with a double as the S3 there is.
+pub(crate) fn move_on(
+    desk: &Desk,
+    double: &S3Double,
+    from: &str,
+    to: &str,
+    more: &[&str],
+) -> Ended {
+    let mut run = moving(desk, from, to, more);
+    run.envs(double.env());
+    Ended::of(run)
+}
+
+fn moving(desk: &Desk, from: &str, to: &str, more: &[&str]) -> Command {
+    let mut args = vec![
+        "run",
+        MOVE,
+        "--from",
+        from,
+        "--to",
+        to,
+        "--all-clusters",
+        "--yes",
+    ];
+    args.extend(more);
+    desk.kstate(&args)
+}
 
 /// Checks that `copy` is `original` moved to `place`: the same bytes but for each `config`, and
 /// there only the line that names the place.

@@ -1,6 +1,6 @@
 //! `move_bucket` when nothing stands in its way.
 
-use super::{MOVE, assert_moved, bucket, double_with, is_write};
+use super::{MOVE, assert_moved, bucket, double_with, is_write, move_all, move_on};
 use crate::support::{Desk, Ended, sample, ten_clusters};
 
 #[test]
@@ -55,17 +55,7 @@ fn moves_ten_real_clusters_between_folders() {
         format!("file://{}", desk.arg("old")),
         format!("file://{}", desk.arg("new")),
     );
-    desk.run(&[
-        "run",
-        MOVE,
-        "--from",
-        &from,
-        "--to",
-        &to,
-        "--all-clusters",
-        "--yes",
-    ])
-    .with(0);
+    move_all(&desk, &from, &to, &[]).with(0);
     assert_moved(&tree, &desk.tree("new"), &desk.arg("new"));
     assert_eq!(desk.tree("old"), tree);
 }
@@ -99,18 +89,14 @@ fn moves_ten_real_clusters_on_the_server() {
     let Some(tree) = ten_clusters() else { return };
     let desk = Desk::new();
     let double = double_with(&tree);
-    let mut run = desk.kstate(&[
-        "run",
-        MOVE,
-        "--from",
+    move_on(
+        &desk,
+        &double,
         "s3://old-state-store",
-        "--to",
         "s3://new-state-store/prod",
-        "--all-clusters",
-        "--yes",
-    ]);
-    run.envs(double.env());
-    Ended::of(run).with(0);
+        &[],
+    )
+    .with(0);
     let moved = bucket(&double, "new-state-store");
     let moved = moved.into_iter().map(|(key, bytes)| {
         (
@@ -255,19 +241,7 @@ fn backups_are_copied_as_far_as_asked() {
     ] {
         let desk = Desk::new();
         let to = desk.arg("new");
-        desk.run(&[
-            "run",
-            MOVE,
-            "--from",
-            "examples/state",
-            "--to",
-            &to,
-            "--all-clusters",
-            "--yes",
-            "--backups",
-            how,
-        ])
-        .with(0);
+        move_all(&desk, "examples/state", &to, &["--backups", how]).with(0);
         let tree = desk.tree("new");
         let has = |end: &str| {
             tree.keys()
@@ -309,19 +283,7 @@ fn the_file_that_named_the_store_is_rewritten_when_asked() {
 fn the_result_is_json_when_asked() {
     let desk = Desk::new();
     let to = desk.arg("new");
-    let ended = desk
-        .run(&[
-            "run",
-            MOVE,
-            "--from",
-            "examples/state",
-            "--to",
-            &to,
-            "--all-clusters",
-            "--yes",
-            "--json",
-        ])
-        .with(0);
+    let ended = move_all(&desk, "examples/state", &to, &["--json"]).with(0);
     let result: serde_json::Value = serde_json::from_str(&ended.stdout).expect("one JSON document");
     let moved = result["moved"].as_array().expect("a list");
     assert_eq!(moved.len(), crate::support::clusters(&sample()).len());
@@ -337,20 +299,12 @@ fn the_result_is_json_when_asked() {
 fn content_verification_and_concurrency_are_accepted() {
     let desk = Desk::new();
     let to = desk.arg("new");
-    desk.run(&[
-        "run",
-        MOVE,
-        "--from",
+    move_all(
+        &desk,
         "examples/state",
-        "--to",
         &to,
-        "--all-clusters",
-        "--yes",
-        "--verify",
-        "content",
-        "--concurrency",
-        "3",
-    ])
+        &["--verify", "content", "--concurrency", "3"],
+    )
     .with(0);
     assert_moved(&sample(), &desk.tree("new"), &to);
 }

@@ -1,6 +1,6 @@
 //! What `move_bucket` refuses, before it writes anything.
 
-use super::{MOVE, bucket, double_with};
+use super::{MOVE, bucket, double_with, move_all, move_on};
 use crate::s3_double::{Action, Fault};
 use crate::support::{Desk, Ended, Tree, clusters, sample};
 
@@ -91,16 +91,7 @@ fn places_that_are_one_or_within_each_other() {
         std::os::unix::fs::symlink(desk.path("old"), desk.path("link")).expect("a link");
         let before = desk.tree("old");
         let (from, to) = (desk.arg(from), desk.arg(to));
-        let ended = desk.run(&[
-            "run",
-            MOVE,
-            "--from",
-            &from,
-            "--to",
-            &to,
-            "--all-clusters",
-            "--yes",
-        ]);
+        let ended = move_all(&desk, &from, &to, &[]);
         ended.with(3);
         assert_eq!(desk.tree("old"), before, "{from} {to}");
     }
@@ -157,18 +148,14 @@ fn a_destination_that_cant_be_written() {
     let desk = Desk::new();
     let double = double_with(&sample());
     double.deny("main", "PutObject", "new-state-store", "");
-    let mut run = desk.kstate(&[
-        "run",
-        MOVE,
-        "--from",
+    let ended = move_on(
+        &desk,
+        &double,
         "s3://old-state-store",
-        "--to",
         "s3://new-state-store",
-        "--all-clusters",
-        "--yes",
-    ]);
-    run.envs(double.env());
-    let ended = Ended::of(run).with(1);
+        &[],
+    )
+    .with(1);
     ended.says("s3:PutObject");
     ended.says("new-state-store");
     assert!(bucket(&double, "new-state-store").is_empty());
@@ -182,18 +169,9 @@ fn a_bucket_that_is_not_there() {
         ("s3://nobodys", "s3://new-state-store"),
         ("s3://old-state-store", "s3://nobodys"),
     ] {
-        let mut run = desk.kstate(&[
-            "run",
-            MOVE,
-            "--from",
-            from,
-            "--to",
-            to,
-            "--all-clusters",
-            "--yes",
-        ]);
-        run.envs(double.env());
-        Ended::of(run).with(1).says("s3://nobodys");
+        move_on(&desk, &double, from, to, &[])
+            .with(1)
+            .says("s3://nobodys");
     }
 }
 
@@ -209,18 +187,13 @@ fn a_copy_that_differs_gets_no_config() {
             .then(Action::Status(500, "InternalError")),
     );
     let from = desk.arg("old");
-    let mut run = desk.kstate(&[
-        "run",
-        MOVE,
-        "--from",
+    let ended = move_on(
+        &desk,
+        &double,
         &from,
-        "--to",
         "s3://new-state-store?max_attempts=2",
-        "--all-clusters",
-        "--yes",
-    ]);
-    run.envs(double.env());
-    let ended = Ended::of(run);
+        &[],
+    );
     assert_ne!(ended.code, Some(0));
     let there = bucket(&double, "new-state-store");
     assert!(clusters(&there).is_empty(), "{:?}", there.keys());

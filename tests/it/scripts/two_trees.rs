@@ -1,7 +1,7 @@
 //! Clusters whose `configBase` lies elsewhere.
 
-use super::{MOVE, assert_moved, bucket, double_with};
-use crate::support::{Desk, Ended, Tree, clusters, sample};
+use super::{assert_moved, bucket, double_with, move_all, move_on};
+use crate::support::{Desk, Tree, clusters, sample};
 
 const REGISTRY: [&str; 3] = ["config", "instancegroup/", "clusteraddons/"];
 
@@ -46,17 +46,7 @@ fn both_trees_are_moved_to_one_place() {
     desk.write_tree("old", &registry);
     desk.write_tree("elsewhere/base", &rest);
     let (from, to) = (desk.arg("old"), desk.arg("new"));
-    desk.run(&[
-        "run",
-        MOVE,
-        "--from",
-        &from,
-        "--to",
-        &to,
-        "--all-clusters",
-        "--yes",
-    ])
-    .with(0);
+    move_all(&desk, &from, &to, &[]).with(0);
     let mut whole = registry;
     whole.extend(
         rest.into_iter()
@@ -75,17 +65,7 @@ fn stale_leftovers_beside_the_registry_lose_to_the_real_tree() {
     desk.write_tree("old", &registry);
     desk.write_tree("elsewhere/base", &rest);
     let (from, to) = (desk.arg("old"), desk.arg("new"));
-    desk.run(&[
-        "run",
-        MOVE,
-        "--from",
-        &from,
-        "--to",
-        &to,
-        "--all-clusters",
-        "--yes",
-    ])
-    .with(0);
+    move_all(&desk, &from, &to, &[]).with(0);
     assert_eq!(
         desk.tree("new")[&key],
         rest["pki/private/kubernetes-ca/keyset.yaml"]
@@ -99,16 +79,7 @@ fn half_a_cluster_is_refused() {
     let (_, registry, _) = two_trees(&base);
     desk.write_tree("old", &registry);
     let (from, to) = (desk.arg("old"), desk.arg("new"));
-    let ended = desk.run(&[
-        "run",
-        MOVE,
-        "--from",
-        &from,
-        "--to",
-        &to,
-        "--all-clusters",
-        "--yes",
-    ]);
+    let ended = move_all(&desk, &from, &to, &[]);
     ended.with(3).says(&base);
     assert!(desk.tree("new").is_empty());
 }
@@ -121,18 +92,15 @@ fn half_a_cluster_that_cant_be_read_is_refused() {
     double.create_bucket("elsewhere", "us-east-1");
     double.put("elsewhere", "base/kops-version.txt", "1.33.0");
     double.deny("main", "*", "elsewhere", "");
-    let mut run = desk.kstate(&[
-        "run",
-        MOVE,
-        "--from",
+    move_on(
+        &desk,
+        &double,
         "s3://old-state-store",
-        "--to",
         "s3://new-state-store",
-        "--all-clusters",
-        "--yes",
-    ]);
-    run.envs(double.env());
-    Ended::of(run).with(3).says("s3://elsewhere/base");
+        &[],
+    )
+    .with(3)
+    .says("s3://elsewhere/base");
     assert!(bucket(&double, "new-state-store").is_empty());
 }
 
@@ -147,18 +115,15 @@ fn a_whole_copy_of_a_store_that_is_gone_is_moved_as_it_is() {
             .map(|(key, bytes)| (format!("{name}/{key}"), bytes)),
     );
     let double = double_with(&whole);
-    let mut run = desk.kstate(&[
-        "run",
-        MOVE,
-        "--from",
+    move_on(
+        &desk,
+        &double,
         "s3://old-state-store",
-        "--to",
         "s3://new-state-store",
-        "--all-clusters",
-        "--yes",
-    ]);
-    run.envs(double.env());
-    Ended::of(run).with(0).says("s3://gone");
+        &[],
+    )
+    .with(0)
+    .says("s3://gone");
     assert_moved(
         &whole,
         &bucket(&double, "new-state-store"),
