@@ -48,7 +48,7 @@ function kstate.try(f, ...) end
 
 ---Makes an error object; raise it with `error`.
 ---
----The fields are readable on the object, which also has `e:is(kind)`; `tostring(e)` is one line. The kinds are `not_found`, `already_exists`, `precondition_failed`, `permission_denied`, `unsupported`, `invalid_key`, `throttled`, `unavailable`, `corrupt`, `invalid`, `timeout`, `cancelled` and `other`.
+---The fields are readable on the object, which also has `e:is(kind)`; `tostring(e)` is one line. The kinds are `not_found`, `already_exists`, `precondition_failed`, `permission_denied`, `unsupported`, `invalid_key`, `throttled`, `unavailable`, `corrupt`, `invalid`, `refused`, `partial`, `timeout`, `cancelled` and `other`. A script that ends with one exits with 3 after `refused`, 4 after `already_exists` and `precondition_failed`, 5 after `partial`, else 1.
 ---@param options kstate.options.error
 ---@return kstate.Error # the error object
 function kstate.error(options) end

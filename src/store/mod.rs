@@ -27,6 +27,8 @@ use futures::stream::BoxStream;
 pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
+#[cfg(test)]
+pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
 
 /// The folder below a store's top that is kstate's own: probes, locks, half-written files.

@@ -22,7 +22,7 @@ pub struct StoreUrl {
 }
 
 /// What each option means, by which unknown ones are told.
-pub(super) const OPTIONS: &[(&str, &str)] = &[
+pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("profile", "the profile in the AWS configuration files"),
     ("region", "the bucket's region"),
     (

@@ -107,3 +107,16 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<methods::H
         options: url.options,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn store_open_takes_what_a_url_takes() {
+        let here: Vec<_> = super::OPTIONS.iter().map(|option| option.name).collect();
+        let urls: Vec<_> = crate::store::OPTIONS
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(here, urls);
+    }
+}
