@@ -87,21 +87,39 @@ local function old_trees(from, tree)
   return trees, places
 end
 
-local function delete_tree(tree, concurrency)
-  local first = tree:stat("config")
-  if first ~= nil then
-    tree:delete("config", { if_match = first.tag })
+-- Deletes an object if it is still the version that was checked. Most S3 services but AWS can't
+-- compare that as they delete; there it is compared just before.
+local function delete_version(tree, object)
+  local ok, done, err = pcall(tree.delete, tree, object.key, { if_match = object.tag })
+  if ok then
+    return done, err
+  elseif done.kind ~= "unsupported" then
+    error(done)
   end
-  local deleted = first and 1 or 0
-  local objects, changed = tree:walk():collect(), {}
-  task.map(objects, function(object)
-    local done, err = tree:delete(object.key, { if_match = object.tag })
+  local now = tree:stat(object.key)
+  if now ~= nil and now.tag ~= object.tag then
+    return nil, { key = object.key }
+  end
+  return tree:delete(object.key)
+end
+
+local function delete_tree(tree, concurrency)
+  local deleted, changed = 0, {}
+  local function delete(object)
+    local done, err = delete_version(tree, object)
     if done then
       deleted = deleted + 1
     else
       changed[#changed + 1] = err.key
     end
-  end, { concurrency = concurrency })
+  end
+  local first = tree:stat("config")
+  if first ~= nil then
+    delete(first)
+  end
+  if #changed == 0 then
+    task.map(tree:walk():collect(), delete, { concurrency = concurrency })
+  end
   if #changed > 0 then
     error(kstate.error({
       kind = "precondition_failed",

@@ -42,7 +42,8 @@ pub struct Copied {
 }
 
 /// Copies one object: version `from` of `source` to `key` of `target`, verified. The
-/// precondition is on the target; one that the target can't check is left out.
+/// precondition is on the target; one that the target can't check at the moment of the write is
+/// checked just before it.
 ///
 /// # Errors
 /// A conflict when the precondition doesn't hold or the source is no longer that version,
@@ -56,7 +57,11 @@ pub async fn copy_object(
     verify: Evidence,
 ) -> Result<Copied, Error> {
     let lane = Lane::new(source, target, verify, Arc::new(()));
-    match lane.copy(from, key, precondition).await {
+    let copied = async {
+        lane.check_target(key, precondition).await?;
+        lane.copy(from, key, precondition).await
+    };
+    match copied.await {
         Ok(copied) => Ok(copied),
         Err(Trouble::Changed(error) | Trouble::Conflict(error) | Trouble::Failed(error)) => {
             Err(error)
@@ -181,6 +186,36 @@ impl Lane {
                 _ => return Err(self.sort(error, from).await),
             }
         }
+    }
+
+    /// Whether a precondition holds now: what can be known where the target doesn't compare at
+    /// the moment of the write.
+    pub(super) async fn check_target(
+        &self,
+        key: &Key,
+        precondition: &Precondition,
+    ) -> Result<(), Trouble> {
+        if *precondition == Precondition::None {
+            return Ok(());
+        }
+        let now = match self.target.stat(key).await {
+            Ok(now) => Some(now),
+            Err(error) if *error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Trouble::Failed(error)),
+        };
+        let found = now.as_ref().and_then(|now| now.tag.clone());
+        let (kind, message) = match (precondition, now) {
+            (Precondition::IfAbsent, Some(_)) => {
+                (ErrorKind::AlreadyExists, "the object exists already")
+            }
+            (Precondition::IfMatch(tag), _) if found.as_ref() != Some(tag) => (
+                ErrorKind::PreconditionFailed { found },
+                "the object is no longer the version that was listed",
+            ),
+            _ => return Ok(()),
+        };
+        let error = Error::new(kind, "copy", message).at(self.target.url(), Some(key.as_str()));
+        Err(Trouble::Conflict(error))
     }
 
     /// A way that has worked once is tried for each object again.

@@ -29,17 +29,25 @@ pub(super) struct Written {
     pub(super) metadata_dropped: bool,
 }
 
-/// A try that may be worth another: only what broke off in the body was not yet tried again.
+/// A try that may be worth another.
 struct Broken {
     trouble: Trouble,
-    again: bool,
+    next: Next,
+}
+
+enum Next {
+    Fail,
+    /// What broke off in the body was not yet tried again.
+    Again,
+    /// The target doesn't check preconditions on this object, as S3 services don't on large ones.
+    CheckBefore,
 }
 
 impl From<Trouble> for Broken {
     fn from(trouble: Trouble) -> Self {
         Self {
             trouble,
-            again: false,
+            next: Next::Fail,
         }
     }
 }
@@ -52,17 +60,24 @@ impl Lane {
         precondition: &Precondition,
     ) -> Result<Written, Trouble> {
         let mut attempt = 1;
+        let mut precondition = precondition;
         loop {
             let broken = match self.stream_once(from, key, precondition).await {
                 Ok(written) => return Ok(written),
                 Err(broken) => broken,
             };
-            if !broken.again || attempt >= ATTEMPTS {
-                return Err(broken.trouble);
+            match broken.next {
+                Next::Again if attempt < ATTEMPTS => {
+                    let longest = Duration::from_millis(200 << attempt);
+                    tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+                    attempt += 1;
+                }
+                Next::CheckBefore => {
+                    self.check_target(key, precondition).await?;
+                    precondition = &Precondition::None;
+                }
+                Next::Again | Next::Fail => return Err(broken.trouble),
             }
-            let longest = Duration::from_millis(200 << attempt);
-            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
-            attempt += 1;
         }
     }
 
@@ -163,10 +178,10 @@ impl Lane {
                 Err(Trouble::Failed(error).into())
             }
             (Err(error), _) if conditional && *error.kind() == ErrorKind::Unsupported => {
-                self.no_write_conditions.store(true, Ordering::Relaxed);
+                tracing::debug!(%error, "comparing the target before the write instead");
                 Err(Broken {
                     trouble: Trouble::Failed(error),
-                    again: true,
+                    next: Next::CheckBefore,
                 })
             }
             (Err(error), _) => Err(conflict_or_failed(error).into()),
@@ -215,7 +230,11 @@ impl Lane {
 
 fn in_body(error: Error) -> Broken {
     Broken {
-        again: error.is_retryable(),
+        next: if error.is_retryable() {
+            Next::Again
+        } else {
+            Next::Fail
+        },
         trouble: Trouble::Failed(error),
     }
 }

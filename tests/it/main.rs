@@ -10,6 +10,7 @@
 )]
 
 mod lua;
+mod real_servers;
 mod s3;
 mod s3_double;
 mod s3_double_test;

@@ -3,6 +3,7 @@
 mod client;
 mod codes;
 mod copy;
+mod copy_parts;
 mod credentials;
 mod delete;
 mod encryption;

@@ -127,6 +127,9 @@ impl S3Store {
         let announced = body.size();
         let mut pieces = Pieces::new(body);
         let limit = self.single_limit(&options.precondition);
+        if announced.is_some_and(|size| size > limit as u64) {
+            self.check_parts(key, &options.precondition)?;
+        }
         let first = pieces.next(limit).await?;
         if !pieces.at_end().await? {
             return self

@@ -185,6 +185,29 @@ async fn a_completion_whose_answer_is_lost_counts() {
 }
 
 #[tokio::test]
+async fn a_completion_whose_answer_makes_no_sense_is_looked_up() {
+    let (double, store) = in_parts();
+    double.fault(Fault::on("CompleteMultipartUpload").then(Action::TruncateBody(20)));
+    let meta = store
+        .write(&key("big"), chunks(12 * MIB, None), WriteOptions::default())
+        .await
+        .expect("a write");
+    assert_eq!(meta.size, 12 * MIB as u64);
+    assert_eq!(double.count("AbortMultipartUpload"), 0);
+    double.fault(Fault::on("CompleteMultipartUpload").then(Action::Nonsense));
+    let error = store
+        .write(
+            &key("lost"),
+            chunks(12 * MIB, None),
+            WriteOptions::default(),
+        )
+        .await
+        .expect_err("nothing was written");
+    assert_eq!(*error.kind(), ErrorKind::Corrupt);
+    assert!(double.uploads("bucket").is_empty());
+}
+
+#[tokio::test]
 async fn passing_troubles_are_retried_and_lasting_ones_reported() {
     let (double, store) = on_aws();
     for action in [

@@ -192,6 +192,62 @@ async fn a_large_object_is_written_again_without_the_precondition() {
     assert_eq!(plain(&source, &odd.share()).await.copied, 1);
 }
 
+/// A target that checks preconditions on small objects only, as most S3 services do.
+fn small_conditions(target: &Shared) -> Odd {
+    let mut odd = Odd::new(target);
+    odd.largest_conditional = LARGE as u64 - 1;
+    odd.opaque = true;
+    odd
+}
+
+#[tokio::test]
+async fn a_large_object_costs_no_other_its_precondition() {
+    let source = store("a", &[("a", "1"), ("c", "3"), ("d", "4")]).await;
+    put(&source, "b", &"x".repeat(LARGE)).await;
+    let target = memory("b");
+    let odd = small_conditions(&target);
+    let unconditional = Arc::clone(&odd.unconditional);
+    let report = run(&source, &odd.share(), one_by_one()).await.unwrap();
+    assert_eq!((report.copied, report.failures.count), (4, 0));
+    assert_eq!(calls(&unconditional), 1);
+    assert_eq!(tree(&target).await, tree(&source).await);
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_kept_also_where_it_is_compared_beforehand() {
+    let source = memory("a");
+    put(&source, "k", &"x".repeat(LARGE)).await;
+    for server_copies in [true, false] {
+        let target = store("b", &[("k", "theirs")]).await;
+        let mut odd = small_conditions(&target);
+        odd.opaque = !server_copies;
+        odd.able = Arc::new(|able| able.copy_conditions = false);
+        let odd = odd.share();
+        let from = source.stat(&key("k")).await.unwrap();
+        let (key, condition) = (key("k"), Precondition::IfAbsent);
+        let copied = copy_object(&source, &from, &odd, &key, &condition, Evidence::Checksum);
+        assert_eq!(*copied.await.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(get(&target, "k").await.unwrap(), "theirs");
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_that_somebody_else_wrote_meanwhile_is_a_conflict() {
+    let source = memory("a");
+    put(&source, "k", &"x".repeat(LARGE)).await;
+    let target = memory("b");
+    let mut from = Odd::new(&source);
+    from.opaque = true;
+    let theirs = Arc::clone(&target);
+    from.before_read = Arc::new(move |_| {
+        put_now(&theirs, "k", "theirs");
+        None
+    });
+    let report = plain(&from.share(), &small_conditions(&target).share()).await;
+    assert_eq!((report.copied, report.conflicts.count), (0, 1));
+    assert_eq!(get(&target, "k").await.unwrap(), "theirs");
+}
+
 #[tokio::test]
 async fn a_refused_server_copy_is_streamed_once_and_for_all() {
     let source = store("a", &[("a", "1"), ("b", "2"), ("c", "3")]).await;

@@ -53,6 +53,10 @@ pub(super) struct Odd {
     pub(super) read_body: BodyHook,
     /// Refuses all preconditions in spite of its capabilities.
     pub(super) no_conditions: bool,
+    /// Refuses preconditions on writes of more bytes than these.
+    pub(super) largest_conditional: u64,
+    /// How many writes came without a precondition.
+    pub(super) unconditional: Arc<AtomicU64>,
     /// Whether others can see what it wraps, and so copy on the server.
     pub(super) opaque: bool,
     pub(super) unholdable: HashSet<String>,
@@ -78,6 +82,8 @@ impl Odd {
             before_copy: Arc::new(|_| None),
             read_body: Arc::new(|_, bytes| Body::Bytes(bytes)),
             no_conditions: false,
+            largest_conditional: u64::MAX,
+            unconditional: Arc::default(),
             opaque: false,
             unholdable: HashSet::new(),
             greedy: false,
@@ -185,6 +191,14 @@ impl Store for Odd {
     async fn write(&self, key: &Key, body: Body, mut options: WriteOptions) -> Result<Meta> {
         self.calls.write.fetch_add(1, Ordering::Relaxed);
         self.condition(&options)?;
+        if options.precondition == Precondition::None {
+            self.unconditional.fetch_add(1, Ordering::Relaxed);
+        } else if body
+            .size()
+            .is_some_and(|size| size > self.largest_conditional)
+        {
+            return Err(error(ErrorKind::Unsupported));
+        }
         if let Some(error) = (self.before_write)(key) {
             return Err(error);
         }
