@@ -100,7 +100,7 @@ local function state_of_destination(base, target)
     return "nothing"
   end
   for _, difference in ipairs(base:diff(target, { include = { "pki/private/**", "secrets/**", MARKERS[1] } })) do
-    if difference.kind == "changed" then
+    if difference.kind == "changed" or (there == nil and difference.kind == "added") then
       return "other"
     end
   end
@@ -154,6 +154,8 @@ local function preflight(ctx, from, to, name, refuse)
   local there = state_of_destination(base, target)
   if there == "other" then
     return refuse(name, to:url() .. " already holds another cluster of that name: its keys or its config are not this one's")
+  elseif there ~= "moved" and base:relation(target) ~= "apart" then
+    return refuse(name, ("its files lie at %s, which is not apart from the destination %s"):format(base:url(), target:url()))
   end
   return {
     name = name,
@@ -234,6 +236,13 @@ local function copy(ctx, cluster)
           message = ("the copy of %s differs from its source in %s"):format(cluster.name, difference.key),
           hint = "its config was not written, so nothing uses the copy; run it again",
         }))
+      elseif config.classify(difference.key).class == "instance_group" then
+        local stale = cluster.target:url() .. "/" .. difference.key
+        error(kstate.error({
+          kind = "refused",
+          message = ("%s is not in the source (any more): kOps would create its machines again"):format(stale),
+          hint = ("delete it (kstate rm %s) and run it again; the config was not written"):format(stale),
+        }))
       end
     end
     reports[#reports + 1] = report
@@ -294,7 +303,7 @@ local function as_typed(text)
 end
 
 local function say_next(ctx, from, to, moved, file)
-  print("\nWhat comes next:")
+  print(ctx.dry_run and "\nWhat would come next:" or "\nWhat comes next:")
   if file then
     print("  " .. file .. " now names " .. to:url())
   else
@@ -345,13 +354,18 @@ local function names_of(ctx, from)
       hint = "name them with --cluster NAME, or take --all-clusters",
     }))
   end
-  return names
+  local once, seen = {}, {}
+  for _, name in ipairs(names) do
+    once[#once + 1] = not seen[name] and name or nil
+    seen[name] = true
+  end
+  return once
 end
 
 local function state_store()
   local resolved = config.state_store()
   if resolved.url == nil then
-    error(kstate.error({ kind = "invalid", message = resolved.reason, hint = "name it with --from, --state or KOPS_STATE_STORE" }))
+    error(kstate.error({ kind = "invalid", message = "no state store is set: " .. resolved.reason, hint = "name it with --from, --state or KOPS_STATE_STORE" }))
   end
   return "state"
 end
@@ -383,7 +397,7 @@ local function confirmed(ctx, todo, from, to)
   if #todo > 0 and ctx.flags.backups == "none" then
     log.warn("without etcd-manager's markers (--backups none) a control plane that starts at the new place begins with an EMPTY etcd")
   end
-  local question = ("Move %d clusters from %s to %s?"):format(#todo, from:url(), to:url())
+  local question = ("Move %d cluster%s from %s to %s?"):format(#todo, #todo == 1 and "" or "s", from:url(), to:url())
   return #todo == 0 or ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })
 end
 
@@ -396,7 +410,8 @@ local function move(ctx, cluster, honours)
   for _, report in ipairs(cluster.reports) do
     copied, objects = copied + report.copied, objects + report.objects
   end
-  log.info(("%s: %d objects copied, %d verified, config written"):format(cluster.name, copied, objects))
+  local done = ctx.dry_run and "%s: %d objects would be copied, %d verified, and the config written" or "%s: %d objects copied, %d verified, config written"
+  log.info(done:format(cluster.name, copied, objects))
 end
 
 local function result_of(cluster)

@@ -1,7 +1,8 @@
 -- Deletes moved clusters from the place they were moved from.
 --
 -- A cluster is deleted there only when all of this holds, and each reason why not is listed:
---   1 its config at the new place no longer refers to the old one
+--   1 its config at the new place says that the cluster lies there, is newer than the old one, and
+--     no longer refers to the old place
 --   2 no file at the new place names the old one: `kops update cluster` has run
 --   3 every object of the old place is at the new one with the same content, or is one that kOps
 --     writes anew by itself
@@ -15,12 +16,34 @@ local config, store, log, task = kstate.config, kstate.store, kstate.log, kstate
 -- At most this many names are listed for one reason.
 local SHOWN = 20
 
+-- What people write, and what may name any place.
+local BY_HAND = { instance_group = true, cluster_addons = true }
+
 local function listed(keys)
   local shown = table.move(keys, 1, math.min(#keys, SHOWN), 1, {})
   if #keys > SHOWN then
     shown[#shown + 1] = ("and %d more"):format(#keys - SHOWN)
   end
   return shown
+end
+
+-- Whether a manifest says that its cluster lies in this store.
+local function lies_in(tree, base)
+  if base == nil or config.below(base, tree:url()) == "" then
+    return base ~= nil
+  end
+  return config.scheme(base) == config.scheme(tree:url()) and tree:open(base):relation(tree) == "same"
+end
+
+-- Old and new exchanged look much the same, but for this.
+local function check_direction(cluster, manifest, refuse)
+  if not lies_in(cluster.new, manifest.config_base) then
+    refuse(("its config at the new place doesn't say that it lies there: configBase is %s"):format(manifest.config_base or "not set"), {})
+  end
+  local before, after = cluster.tree:stat("config"), cluster.new:stat("config")
+  if before and before.modified > after.modified then
+    refuse("its config at the old place is newer than the one at the new place: either it was edited after the move, or --from and --to are exchanged", {})
+  end
 end
 
 -- 1 and 2: nothing at the new place leads to the old one
@@ -30,6 +53,7 @@ local function check_references(cluster, refuse)
     return refuse("it is not in " .. cluster.to:url() .. ": move it first", {})
   end
   local manifest = config.parse(text, cluster.new:url() .. "/config")
+  check_direction(cluster, manifest, refuse)
   for _, place in ipairs(cluster.places) do
     local naming = {}
     for _, reference in ipairs(manifest.references) do
@@ -40,12 +64,17 @@ local function check_references(cluster, refuse)
     if #naming > 0 then
       refuse("its config at the new place still refers to " .. place, naming)
     end
-    local files = {}
+    local files, own = {}, {}
     for object in cluster.new:walk() do
       local key = object.key or ""
-      if key ~= "config" and config.classify(key).may_name_store and config.names(cluster.new:read(key) or "", place) then
-        files[#files + 1] = key
+      local kind = config.classify(key)
+      local list = kind.regenerated and files or own
+      if key ~= "config" and (kind.may_name_store or BY_HAND[kind.class]) and config.names(cluster.new:read(key) or "", place) then
+        list[#list + 1] = key
       end
+    end
+    if #own > 0 then
+      refuse(("files at the new place name %s, and `kops update cluster` doesn't write them: edit them"):format(place), own)
     end
     if #files > 0 then
       refuse(("files at the new place still name %s: run `kops update cluster %s --yes` and roll its control plane"):format(place, cluster.name), files)
@@ -56,6 +85,8 @@ end
 -- 3: nothing is lost with the old place
 local function check_content(cluster, refuse)
   for _, old in ipairs(cluster.old) do
+    -- Listed first: what comes later was compared with nothing, and is not deleted.
+    cluster.objects[old] = old:walk():collect()
     local missing, changed = {}, {}
     for _, difference in ipairs(old:diff(cluster.new, { exclude = { "config" }, verify = cluster.verify })) do
       local list = difference.kind == "removed" and missing or changed
@@ -73,58 +104,67 @@ local function check_content(cluster, refuse)
 end
 
 -- The trees that belong to the cluster at the old place, and the places that nothing may name.
-local function old_trees(from, tree)
+local function old_trees(from, tree, new, refuse)
   local places = { tree:url() }
   local trees = { tree }
   local text = tree:read("config")
   local base = text and config.parse(text, tree:url() .. "/config").config_base
-  if base and config.below(base, tree:url()) ~= "" then
-    places[#places + 1] = base
-    if config.scheme(base) == config.scheme(from:url()) then
-      trees[#trees + 1] = from:open(base)
+  if base == nil or config.below(base, tree:url()) == "" or lies_in(new, base) then
+    return trees, places
+  end
+  places[#places + 1] = base
+  if config.scheme(base) == config.scheme(from:url()) then
+    local elsewhere = from:open(base)
+    if elsewhere:relation(new) ~= "apart" then
+      refuse(("its configBase at the old place, %s, is not apart from the new place"):format(base), {})
+    elseif elsewhere:relation(tree) ~= "same" then
+      trees[#trees + 1] = elsewhere
     end
   end
   return trees, places
 end
 
--- Deletes an object if it is still the version that was checked. Most S3 services but AWS can't
--- compare that as they delete; there it is compared just before.
-local function delete_version(tree, object)
-  local ok, done, err = pcall(tree.delete, tree, object.key, { if_match = object.tag })
-  if ok then
-    return done, err
+-- Deletes an object unless it changed. Where the service has no conditional delete, it is looked at
+-- right before.
+local function delete_unchanged(tree, object)
+  local asked, done = pcall(tree.delete, tree, object.key, { if_match = object.tag })
+  if asked then
+    return done
   elseif done.kind ~= "unsupported" then
     error(done)
   end
   local now = tree:stat(object.key)
-  if now ~= nil and now.tag ~= object.tag then
-    return nil, { key = object.key }
-  end
-  return tree:delete(object.key)
+  return now == nil or (now.tag == object.tag and tree:delete(object.key))
 end
 
-local function delete_tree(tree, concurrency)
-  local deleted, changed = 0, {}
+-- Deletes the objects that were compared, as long as they are still the same.
+local function delete_tree(tree, objects, concurrency)
+  local deleted, changed, rest = 0, {}, {}
   local function delete(object)
-    local done, err = delete_version(tree, object)
-    if done then
+    if delete_unchanged(tree, object) then
       deleted = deleted + 1
     else
-      changed[#changed + 1] = err.key
+      changed[#changed + 1] = object.key
     end
   end
-  local first = tree:stat("config")
-  if first ~= nil then
-    delete(first)
+  for _, object in ipairs(objects) do
+    if object.key == "config" then
+      delete(object)
+    else
+      rest[#rest + 1] = object
+    end
   end
   if #changed == 0 then
-    task.map(tree:walk():collect(), delete, { concurrency = concurrency })
+    task.map(rest, delete, { concurrency = concurrency })
+    for object in tree:walk() do
+      changed[#changed + 1] = object.key
+    end
   end
   if #changed > 0 then
     error(kstate.error({
       kind = "precondition_failed",
       message = ("somebody wrote to %s meanwhile: %s"):format(tree:url(), table.concat(listed(changed), ", ")),
-      hint = "these were not deleted; find out who still uses the old place",
+      hint = "this was not deleted; find out who still uses the old place",
     }))
   end
   return deleted
@@ -136,6 +176,14 @@ local function main(ctx)
   if from:relation(to) ~= "apart" then
     error(kstate.error({ kind = "refused", message = "the old place and the new one are not apart: nothing can be deleted safely" }))
   end
+  local current = config.state_store()
+  if current.url and store.open("state"):relation(from) == "same" then
+    error(kstate.error({
+      kind = "refused",
+      message = ("%s is the state store that kops works with (%s)"):format(from:url(), current.reason),
+      hint = "make the new place the state store first, or exchange --from and --to",
+    }))
+  end
   local names = ctx.flags.all_clusters and config.clusters(from) or ctx.flags.cluster or {}
   if #names == 0 then
     error(kstate.error({ kind = "refused", message = "no cluster to retire", hint = "name them with --cluster NAME, or take --all-clusters" }))
@@ -143,13 +191,12 @@ local function main(ctx)
 
   local ready, refused = {}, {}
   for _, name in ipairs(names) do
-    local tree = from:at(name)
-    local trees, places = old_trees(from, tree)
-    local cluster = { name = name, to = to, new = to:at(name), old = trees, places = places, verify = ctx.flags.verify }
+    local cluster = { name = name, to = to, tree = from:at(name), new = to:at(name), objects = {}, verify = ctx.flags.verify }
     local reasons = kstate.array({})
     local function refuse(reason, files)
       reasons[#reasons + 1] = { reason = reason, files = kstate.array(files) }
     end
+    cluster.old, cluster.places = old_trees(from, cluster.tree, cluster.new, refuse)
     check_references(cluster, refuse)
     if #reasons == 0 then
       check_content(cluster, refuse)
@@ -179,7 +226,7 @@ local function main(ctx)
     end
     local deleted = 0
     for _, tree in ipairs(cluster.old) do
-      deleted = deleted + delete_tree(tree, ctx.flags.concurrency)
+      deleted = deleted + delete_tree(tree, cluster.objects[tree], ctx.flags.concurrency)
     end
     retired[#retired + 1] = { cluster = cluster.name, deleted = deleted }
     log.info(("%s: %d objects deleted from the old place"):format(cluster.name, deleted))

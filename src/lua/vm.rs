@@ -54,6 +54,7 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
     lua.set_memory_limit(host.memory_limit)?;
     hook(&lua, stopper)?;
+    reserve_errors(&lua)?;
 
     let prelude = lua
         .load(include_str!("prelude.lua"))
@@ -81,6 +82,21 @@ fn hook(lua: &Lua, stopper: Stopper) -> mlua::Result<()> {
         Some(reason) => Err(ScriptError::stopped(reason).into()),
         None => Ok(VmState::Yield),
     })
+}
+
+/// How deep callbacks may be nested when the hook runs.
+const NESTED: usize = 16;
+
+/// Fills the pool from which mlua takes the room for a callback's error. A hook that finds it
+/// empty makes room below the locals of the function it interrupts, which moves its `<close>`
+/// variables away from where Lua looks for them. The pool takes back what a callback that
+/// succeeds didn't use, so nested calls fill it.
+fn reserve_errors(lua: &Lua) -> mlua::Result<()> {
+    let nest = lua.create_function(|_, (nest, depth): (Function, usize)| match depth {
+        0 => Ok(()),
+        _ => nest.call::<()>((nest.clone(), depth - 1)),
+    })?;
+    nest.call((nest.clone(), NESTED))
 }
 
 /// What the prelude needs from Rust.

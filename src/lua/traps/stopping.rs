@@ -172,3 +172,27 @@ fn d5_exit_passes_every_handler_and_closes_what_is_open() {
     assert_eq!(exit.unwrap().0, 7);
     assert_eq!(bench.printed.text(), "closed\n");
 }
+
+#[test]
+fn c2_04_a_hook_leaves_close_variables_where_they_are() {
+    for (rest, ends) in [
+        ("for _ = 1, 1000000 do end", true),
+        ("while true do end", false),
+    ] {
+        let bench = Bench::new();
+        let mut host = bench.host();
+        host.timeout = Some(Duration::from_secs(1));
+        let code = format!(
+            r#"
+            local first = 1
+            local guard <close> = setmetatable({{}}, {{ __close = function() print("closed", first) end }})
+            {rest}
+            "#
+        );
+        let result = with(host, async |runtime| {
+            runtime.run_script(&Source::new("t", code), &[]).await
+        });
+        assert_eq!(result.is_ok(), ends, "{result:?}");
+        assert_eq!(bench.printed.text(), "closed\t1\n", "{rest}");
+    }
+}

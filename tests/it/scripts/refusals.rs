@@ -198,3 +198,85 @@ fn a_copy_that_differs_gets_no_config() {
     let there = bucket(&double, "new-state-store");
     assert!(clusters(&there).is_empty(), "{:?}", there.keys());
 }
+
+#[test]
+fn an_instance_group_that_only_the_unfinished_copy_has() {
+    let desk = Desk::new();
+    let tree = sample();
+    let name = first();
+    desk.write_tree("old", &tree);
+    let mut part = tree.clone();
+    part.retain(|key, _| key.starts_with(&format!("{name}/")) && !key.ends_with("/config"));
+    part.insert(format!("{name}/instancegroup/gone"), b"x\n".to_vec());
+    desk.write_tree("new", &part);
+    let (from, to) = (desk.arg("old"), desk.arg("new"));
+    let args = [
+        "run",
+        MOVE,
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--yes",
+        "--cluster",
+        &name,
+    ];
+    desk.run(&args).with(3).says("instancegroup/gone");
+    assert!(!desk.tree("new").contains_key(&format!("{name}/config")));
+}
+
+#[test]
+fn an_unfinished_copy_with_keys_that_the_source_has_not() {
+    let desk = Desk::new();
+    let name = first();
+    desk.write_tree("old", &sample());
+    desk.write(&format!("new/{name}/pki/private/ca/1.key"), "x");
+    let before = desk.tree("new");
+    let (from, to) = (desk.arg("old"), desk.arg("new"));
+    let args = [
+        "run",
+        MOVE,
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--yes",
+        "--cluster",
+        &name,
+    ];
+    desk.run(&args).with(3).says("another cluster");
+    assert_eq!(desk.tree("new"), before);
+}
+
+#[test]
+fn files_that_lie_at_the_destination_already() {
+    let desk = Desk::new();
+    let name = first();
+    desk.write_tree("old", &sample());
+    std::fs::create_dir_all(desk.path(&format!("new/{name}"))).expect("a folder");
+    std::os::unix::fs::symlink(desk.path("new"), desk.path("link")).expect("a link");
+    desk.write(&format!("new/{name}/kops-version.txt"), "1.33.0");
+    let config = format!("old/{name}/config");
+    let base = format!("spec:\n  configBase: {}/{name}", desk.arg("link"));
+    let text = desk.read(&config);
+    let lines = text.lines().filter(|line| !line.contains("configBase:"));
+    let text = lines.fold(String::new(), |text, line| text + line + "\n");
+    desk.write(&config, text.replacen("spec:", &base, 1));
+    let before = desk.tree("new");
+    let (from, to) = (desk.arg("old"), desk.arg("new"));
+    let args = [
+        "run",
+        MOVE,
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--yes",
+        "--cluster",
+        &name,
+    ];
+    desk.run(&args)
+        .with(3)
+        .says("not apart from the destination");
+    assert_eq!(desk.tree("new"), before);
+}

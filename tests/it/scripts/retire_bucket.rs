@@ -147,3 +147,94 @@ fn goes_on_after_an_interruption() {
     .with(0);
     assert_eq!(desk.tree("old"), Tree::new());
 }
+
+/// Lets the config at the old place look older than the one at the new place, as it is in life.
+fn age(desk: &Desk, name: &str) {
+    let file = std::fs::File::options()
+        .write(true)
+        .open(desk.path(&format!("old/{name}/config")))
+        .expect("the config");
+    file.set_modified(std::time::UNIX_EPOCH).expect("its time");
+}
+
+#[test]
+fn refuses_when_old_and_new_are_exchanged() {
+    let (desk, _) = moved();
+    update(&desk);
+    let (old, new) = (desk.arg("old"), desk.arg("new"));
+    let before = desk.tree("new");
+    let args = [
+        "run",
+        RETIRE,
+        "--from",
+        &new,
+        "--to",
+        &old,
+        "--all-clusters",
+    ];
+    desk.run(&[&args[..], &["--yes"]].concat())
+        .with(3)
+        .says("exchanged");
+    assert_eq!(desk.tree("new"), before);
+}
+
+#[test]
+fn refuses_when_the_old_config_was_edited_after_the_move() {
+    let (desk, name) = moved();
+    update(&desk);
+    let config = format!("old/{name}/config");
+    desk.write(&config, desk.read(&config));
+    let before = desk.tree("old");
+    retire(&desk, &["--yes"])
+        .with(3)
+        .says("edited after the move");
+    assert_eq!(desk.tree("old"), before);
+}
+
+#[test]
+fn refuses_the_state_store_that_is_in_use() {
+    let (desk, _) = moved();
+    update(&desk);
+    let old = desk.arg("old");
+    desk.write(".kops.yaml", format!("kops_state_store: {old}/\n"));
+    let before = desk.tree("old");
+    retire(&desk, &["--yes"]).with(3).says(".kops.yaml");
+    assert_eq!(desk.tree("old"), before);
+}
+
+#[test]
+fn leaves_the_new_place_alone_when_the_old_config_leads_there() {
+    let (desk, name) = moved();
+    update(&desk);
+    std::os::unix::fs::symlink(desk.path("new"), desk.path("link")).expect("a link");
+    let config = format!("old/{name}/config");
+    let text = desk
+        .read(&config)
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("configBase:"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let base = format!("spec:\n  configBase: {}/{name}", desk.arg("link"));
+    desk.write(&config, text.replacen("spec:", &base, 1));
+    age(&desk, &name);
+    let new = desk.tree("new");
+    retire(&desk, &["--yes"]).with(0);
+    assert_eq!(desk.tree("new"), new);
+    assert_eq!(desk.tree("old"), Tree::new());
+}
+
+#[test]
+fn refuses_while_an_instance_group_names_the_old_place() {
+    let (desk, name) = moved();
+    update(&desk);
+    for place in ["old", "new"] {
+        desk.write(
+            &format!("{place}/{name}/instancegroup/extra"),
+            format!("spec:\n  userData: cp {}/{name}/x .\n", desk.arg("old")),
+        );
+    }
+    let before = desk.tree("old");
+    let ended = retire(&desk, &["--yes"]).with(3);
+    ended.says("instancegroup/extra");
+    ended.says("edit them");
+    assert_eq!(desk.tree("old"), before);
+}
