@@ -9,7 +9,7 @@ pub(super) fn write(value: &Value) -> String {
         Value::Array(items) if !items.is_empty() => list(&mut text, items, 0),
         Value::Object(fields) if !fields.is_empty() => object(&mut text, fields, 0),
         flat => {
-            text.push_str(&scalar(flat, 0));
+            text.push_str(&scalar(flat, 2));
             text.push('\n');
         }
     }
