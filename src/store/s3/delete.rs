@@ -101,13 +101,18 @@ impl S3Store {
     }
 
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {
+        let (keys, unspeakable): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .partition(|key| is_xml(&self.full(key.as_str())));
         let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
-        stream::iter(batches)
+        let mut failures: Vec<Error> = stream::iter(batches)
             .map(|batch| self.delete_batch(batch))
             .buffered(AT_ONCE)
             .flat_map(stream::iter)
             .collect()
-            .await
+            .await;
+        failures.extend(self.delete_singly(unspeakable).await);
+        failures
     }
 
     async fn delete_batch(&self, keys: Vec<Key>) -> Vec<Error> {
@@ -198,8 +203,27 @@ impl S3Store {
     }
 }
 
+/// Whether a request in XML can name it: <https://www.w3.org/TR/xml/#charsets>.
+fn is_xml(name: &str) -> bool {
+    name.chars()
+        .all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..))
+}
+
 /// The failure of a whole request as that of one of its keys.
 fn relabel(error: &Error, store: &str, key: &Key) -> Error {
     let copy = error.clone();
     copy.at(store, Some(key.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_xml;
+
+    #[test]
+    fn what_xml_has_no_words_for_is_known() {
+        assert!(is_xml("a/b c\u{10ffff}\u{fffd}ü\t"));
+        for odd in ["\u{ffff}", "a\u{fffe}", "\u{1}", "\u{1f}b"] {
+            assert!(!is_xml(odd), "{odd:?}");
+        }
+    }
 }

@@ -56,7 +56,10 @@ async fn who_may_only_read_learns_which_action_writing_needs() {
     run(&desk, &[&bob], &["sync", &theirs, &desk.arg("back")]).with(0);
     assert!(desk.tree("back") == before);
     desk.write("more/a", "x");
-    let ended = run(&desk, &[&bob], &["sync", &desk.arg("more"), &theirs]).with(1);
+    let more = [desk.arg("more"), desk.arg("more/a")];
+    run(&desk, &[&bob], &["sync", &more[0], &theirs]).with(5);
+    let place = bob.url(&format!("{bucket}/a"));
+    let ended = run(&desk, &[&bob], &["cp", &more[1], &place]).with(1);
     ended.says("s3:PutObject");
     ended.says(&format!("arn:aws:s3:::{bucket}/a"));
     assert!(alice.tree(&bucket).await == before);

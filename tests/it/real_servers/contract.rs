@@ -59,17 +59,22 @@ const AWS_ONLY: [&str; 4] = [
     "of many that delete a version exactly one wins",
 ];
 
+/// Both servers ignore the version that a copy asks for. Once that is known, the copy's own tag
+/// tells that another version was copied: the caller learns of it, but the copy is there.
+const STALE_COPY: &str = "a copy is of the version that was asked for";
+
 #[ignore = "needs the servers of tests/servers"]
 #[tokio::test(flavor = "multi_thread")]
-async fn radosgw_passes() {
-    assert_verdict(&report(&Service::radosgw()).await, &[], &AWS_ONLY);
+async fn radosgw_passes_but_for_what_it_ignores() {
+    let report = report(&Service::radosgw()).await;
+    assert_verdict(&report, &[STALE_COPY], &AWS_ONLY);
 }
 
 #[ignore = "needs the servers of tests/servers"]
 #[tokio::test(flavor = "multi_thread")]
-async fn moto_passes_but_for_what_it_gets_wrong() {
+async fn moto_passes_but_for_what_it_ignores() {
     let report = report(&Service::moto()).await;
-    assert_verdict(&report, &[], &AWS_ONLY);
+    assert_verdict(&report, &[STALE_COPY], &AWS_ONLY);
 }
 
 async fn one_of_many_creates(service: Service) {
