@@ -130,6 +130,18 @@ local function old_places(tree, base, manifest)
   return places
 end
 
+-- What lies in a tree under a name that is no key, such as a symbolic link; nil when nothing does.
+-- The empty objects with which consoles of S3 show folders (`pki/`) mean nothing.
+local function unnameable(tree)
+  local names = {}
+  for object in tree:walk() do
+    if object.foreign and not (object.size == 0 and object.foreign:match("/$")) then
+      names[#names + 1] = ("%s (%s)"):format(object.foreign, object.reason)
+    end
+  end
+  return #names > 0 and table.concat(names, ", ") or nil
+end
+
 -- All that the move of one cluster needs to know; nil when it can't be moved.
 local function preflight(ctx, from, to, name, refuse)
   local tree, target = from:at(name), to:at(name)
@@ -156,6 +168,10 @@ local function preflight(ctx, from, to, name, refuse)
     return refuse(name, to:url() .. " already holds another cluster of that name: its keys or its config are not this one's")
   elseif there ~= "moved" and base:relation(target) ~= "apart" then
     return refuse(name, ("its files lie at %s, which is not apart from the destination %s"):format(base:url(), target:url()))
+  end
+  local odd = there ~= "moved" and (unnameable(tree) or unnameable(base))
+  if odd then
+    return refuse(name, "what can't be copied must be renamed or taken away first: " .. odd)
   end
   return {
     name = name,
@@ -365,7 +381,9 @@ end
 local function state_store()
   local resolved = config.state_store()
   if resolved.url == nil then
-    error(kstate.error({ kind = "invalid", message = "no state store is set: " .. resolved.reason, hint = "name it with --from, --state or KOPS_STATE_STORE" }))
+    local odd = resolved.warnings[#resolved.warnings]
+    local hint = odd and odd.message .. "; " .. odd.fix or "name it with --from, --state or KOPS_STATE_STORE"
+    error(kstate.error({ kind = "invalid", message = "no state store is set: " .. resolved.reason, hint = hint }))
   end
   return "state"
 end
@@ -444,8 +462,11 @@ local function main(ctx)
     end
   end
 
-  local all = #refused == 0 and failure == nil
-  local file = all and update_config_file(ctx, from, to) or nil
+  local all, file = #refused == 0 and failure == nil, nil
+  if all then
+    local updated, result = pcall(update_config_file, ctx, from, to)
+    file, failure = updated and result or nil, not updated and result or nil
+  end
   if ctx.flags.json then
     print(kstate.json.encode({ moved = results, refused = refused, updated_file = file }))
   elseif #moved > 0 then

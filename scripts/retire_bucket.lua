@@ -16,6 +16,11 @@ local config, store, log, task = kstate.config, kstate.store, kstate.log, kstate
 -- At most this many names are listed for one reason.
 local SHOWN = 20
 
+-- The empty objects with which consoles of S3 show folders (`pki/`): they mean nothing, and stay.
+local function is_folder_marker(object)
+  return object.foreign and object.size == 0 and object.foreign:match("/$")
+end
+
 -- What people write, and what may name any place.
 local BY_HAND = { instance_group = true, cluster_addons = true }
 
@@ -86,8 +91,14 @@ end
 local function check_content(cluster, refuse)
   for _, old in ipairs(cluster.old) do
     -- Listed first: what comes later was compared with nothing, and is not deleted.
-    cluster.objects[old] = old:walk():collect()
+    cluster.objects[old] = {}
     local missing, changed = {}, {}
+    for object in old:walk() do
+      local list = object.foreign and missing or cluster.objects[old]
+      if not is_folder_marker(object) then
+        list[#list + 1] = object.foreign or object
+      end
+    end
     for _, difference in ipairs(old:diff(cluster.new, { exclude = { "config" }, verify = cluster.verify })) do
       local list = difference.kind == "removed" and missing or changed
       if difference.kind ~= "added" and not config.classify(difference.key).regenerated then
@@ -157,7 +168,9 @@ local function delete_tree(tree, objects, concurrency)
   if #changed == 0 then
     task.map(rest, delete, { concurrency = concurrency })
     for object in tree:walk() do
-      changed[#changed + 1] = object.key
+      if not is_folder_marker(object) then
+        changed[#changed + 1] = object.key or object.foreign
+      end
     end
   end
   if #changed > 0 then

@@ -1,6 +1,6 @@
 //! What every command is given.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::Global;
 use super::exit::{Exit, Failure};
 use crate::config::settings::Settings;
-use crate::config::state_store::{self, Inputs, Resolution};
+use crate::config::state_store::{self, Inputs, Resolution, Warning};
 use crate::session::{Mode, Session};
 use crate::store::registry::Env;
 use crate::store::{Key, Store, StoreUrl};
@@ -24,6 +24,7 @@ pub(super) struct Context {
     pub(super) json: bool,
     pub(super) yes: bool,
     pub(super) quiet: bool,
+    warned: Once,
     runtime: Option<Runtime>,
 }
 
@@ -51,6 +52,7 @@ impl Context {
             json: global.json,
             yes: global.yes,
             quiet: global.quiet,
+            warned: Once::new(),
             runtime: Some(runtime),
         })
     }
@@ -79,7 +81,7 @@ impl Context {
             None if text == "state" => "",
             _ => return self.settings.store_url(text),
         };
-        let mut url = self.state_store().store_url()?;
+        let mut url = self.state_url()?;
         let below = below.trim_matches('/');
         if !below.is_empty() {
             url.path = match url.path.as_str() {
@@ -87,6 +89,23 @@ impl Context {
                 path => format!("{}/{below}", path.trim_end_matches('/')),
             };
         }
+        Ok(url)
+    }
+
+    /// The state store, with what is confusing about it told once.
+    fn state_url(&self) -> crate::store::Result<StoreUrl> {
+        if let Some(name) = self.inputs.state_flag.as_deref()
+            && self.settings.names(name)
+        {
+            return self.settings.store_url(name);
+        }
+        let found = self.state_store();
+        let url = found.store_url()?;
+        self.warned.call_once(|| {
+            for Warning { message, fix } in &found.warnings {
+                tracing::warn!("{message}; {fix}");
+            }
+        });
         Ok(url)
     }
 

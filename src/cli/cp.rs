@@ -43,7 +43,7 @@ impl Cp {
             let options = self.manner.options(self.selection.filter()?);
             return copy_tree(context, &self.source, &self.target, options).await;
         }
-        if self.source == "-" {
+        if self.source == "-" && self.target != "-" {
             let (target, key) = context.object(&self.target)?;
             let options = WriteOptions {
                 precondition,
@@ -51,6 +51,9 @@ impl Cp {
             };
             let meta = target.write(&key, standard_input(), options).await?;
             return said(context, &self.source, &self.target, meta.size, None);
+        }
+        if self.target == "-" {
+            return Err(Failure::usage("`-` is no target").hint("kstate cat prints an object"));
         }
         let (source, from) = context.object(&self.source)?;
         let target = if self.target.ends_with('/') {

@@ -117,7 +117,8 @@ impl Diff {
         b: &Arc<dyn Store>,
     ) -> Result<Option<String>, Failure> {
         let key = Key::parse(key).map_err(crate::store::Error::from)?;
-        let hide = |key: &Key, text: &str| hidden(key, text);
+        let sides = [a, b].map(|side| side.url().to_string());
+        let hide = move |key: &Key, text: &str| hidden(&sides, key, text);
         let options = TextOptions {
             mask: (!self.show_secrets).then_some(&hide),
             ..TextOptions::default()
@@ -132,16 +133,22 @@ impl Diff {
     }
 }
 
-/// What may be shown of a file: of a secret nothing, of anything else all but what looks secret.
-pub(crate) fn hidden(key: &Key, text: &str) -> String {
-    // The tree may be a store of clusters, or one cluster.
-    let below = key.as_str().split_once('/').map_or("", |(_, rest)| rest);
-    let secret = [key.as_str(), below]
-        .iter()
-        .any(|key| classify(key).class == Class::Secret);
-    if secret {
+/// What may be shown of a file of these stores: of a secret nothing, of anything else all but what
+/// looks secret.
+fn hidden(sides: &[String], key: &Key, text: &str) -> String {
+    let is_secret = |side: &String| is_all_secret(&format!("{side}/{key}"));
+    if sides.iter().any(is_secret) {
         "(secret)\n".to_owned()
     } else {
         mask::mask(text)
     }
+}
+
+/// Whether a file is nothing but a secret. The trees that are compared may be stores, clusters or
+/// folders of one, so any part of the way may be the cluster.
+fn is_all_secret(place: &str) -> bool {
+    place.match_indices('/').any(|(at, _)| {
+        let kind = classify(&place[at + 1..]);
+        kind.class == Class::Secret || kind.class == Class::Legacy && kind.secret
+    })
 }

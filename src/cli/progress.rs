@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::store::Key;
+use crate::text;
 use crate::transfer::{Observer, Outcome};
 
 /// Shows a run on standard error.
@@ -45,7 +46,8 @@ impl Observer for Progress {
 
     fn listed(&self, objects: u64) {
         if self.0.length().is_none() {
-            self.0.set_message(format!("{objects} objects listed"));
+            self.0
+                .set_message(format!("{} listed", text::count(objects, "object")));
         }
     }
 

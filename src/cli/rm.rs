@@ -43,7 +43,7 @@ impl Rm {
             text::count(count, "object"),
             store.url()
         );
-        confirm(context, &question)?;
+        confirm(context, question).await?;
         let deleted = delete_all(&*store).await?;
         tracing::info!("{} deleted", text::count(deleted, "object"));
         Ok(Exit::DONE)
@@ -90,7 +90,7 @@ async fn delete_all(store: &dyn Store) -> Result<u64, Failure> {
 }
 
 /// Asks on a terminal; without one only `--yes` is a yes. A dry run needs none.
-pub(super) fn confirm(context: &Context, question: &str) -> Result<(), Failure> {
+pub(super) async fn confirm(context: &Context, question: String) -> Result<(), Failure> {
     if context.yes || context.dry_run() {
         return Ok(());
     }
@@ -98,11 +98,15 @@ pub(super) fn confirm(context: &Context, question: &str) -> Result<(), Failure> 
         return Err(Failure::refused(format!("not confirmed: {question}"))
             .hint("nobody can be asked here; --yes says yes beforehand"));
     }
-    let mut answer = String::new();
-    let asked = write!(std::io::stderr(), "{question} [y/N] ")
-        .and_then(|()| std::io::stdin().read_line(&mut answer));
-    match (asked, answer.trim()) {
-        (Ok(_), "y" | "Y" | "yes") => Ok(()),
+    // Ctrl-C must work while it is waited for the answer, which can't be cancelled.
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(std::io::stderr(), "{question} [y/N] ")?;
+        std::io::stdin().read_line(&mut answer)?;
+        std::io::Result::Ok(answer)
+    });
+    match asked.await.map(Result::unwrap_or_default) {
+        Ok(answer) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
         _ => Err(Failure::refused("not confirmed; nothing was changed")),
     }
 }

@@ -38,13 +38,15 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Takes the flags of the runtime out of the script's arguments, up to a `--`.
+    /// Takes the flags of the runtime out of the script's arguments, up to a `--`. The script
+    /// sees its `--json` too: both print in the same way then.
     pub(super) fn lift_flags(&mut self, global: &mut Global) {
         let mut own = true;
         self.script.retain(|arg| {
             own &= arg != "--";
             let dry_run = own && arg == "--dry-run";
             global.dry_run |= dry_run;
+            global.json |= own && arg == "--json";
             !dry_run
         });
     }
@@ -95,11 +97,12 @@ impl Run {
         };
         host.terminal = Arc::new(Person);
         host.assume_yes = context.yes;
+        host.json = context.json;
         host.timeout = self.timeout;
         host.memory_limit = usize::try_from(self.memory).unwrap_or(usize::MAX);
         host.program = format!("kstate run {name}");
         host.help_footer =
-            Some("--dry-run writes nothing anywhere and shows what would be done.\n".to_owned());
+            Some("--dry-run writes nothing anywhere and shows what would be done. kstate's other options, such\nas --state and --timeout, go before the script's name.\n".to_owned());
         host.on_stuck = Arc::new(|reason| {
             output::complain(
                 "the script doesn't stop: it is inside one long call, such as a string match; ending the process",

@@ -77,6 +77,14 @@ impl Settings {
         self.stores.iter().map(|(name, url)| (name.as_str(), url))
     }
 
+    /// Whether a text is the name of a store, or a place below one.
+    #[must_use]
+    pub fn names(&self, text: &str) -> bool {
+        let place = text.split('?').next().unwrap_or(text);
+        let name = place.split(':').next().unwrap_or(place);
+        !place.contains("://") && self.stores.contains_key(name)
+    }
+
     /// The store that a text means: a URL, a path, the name of a store (`prod`), or a place below
     /// one (`prod:team/a`). Options on the text come before those of the named store.
     ///

@@ -113,7 +113,10 @@ impl ScriptError {
     pub fn stopped(stop: Stop) -> Self {
         let (kind, message) = match stop {
             Stop::Exit(code) => ("cancelled", format!("the script exits with code {code}")),
-            Stop::Cancelled => ("cancelled", "interrupted".to_owned()),
+            Stop::Cancelled => (
+                "cancelled",
+                "interrupted; what was done stays done".to_owned(),
+            ),
             Stop::TimedOut => ("timeout", "the script took longer than it may".to_owned()),
         };
         let mut error = Self::new(kind, message);

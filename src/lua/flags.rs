@@ -312,12 +312,22 @@ fn only(table: &Table, known: &[&str], what: &str) -> Result<(), ScriptError> {
     Ok(())
 }
 
+/// Whether the person already said so to kstate itself.
+fn is_on(lua: &Lua, flag: &str) -> bool {
+    let host = &vm::of(lua).host;
+    match flag {
+        "yes" => host.assume_yes,
+        "json" => host.json,
+        _ => false,
+    }
+}
+
 fn values(lua: &Lua, matches: &ArgMatches, flags: &[Flag]) -> Result<Table, ScriptError> {
     let table = lua.create_table()?;
     for flag in flags {
         let name = flag.name.as_str();
         if flag.kind == Kind::Boolean {
-            table.raw_set(name, matches.get_flag(name))?;
+            table.raw_set(name, matches.get_flag(name) || is_on(lua, name))?;
             continue;
         }
         let mut texts = matches.get_many::<String>(name).into_iter().flatten();

@@ -91,6 +91,8 @@ pub struct Host {
     pub terminal: Arc<dyn Terminal>,
     /// Answer every confirmation with yes.
     pub assume_yes: bool,
+    /// A script's `--json` flag is on without being typed.
+    pub json: bool,
     /// Secret-looking environment variables that the script may read.
     pub granted_env: Vec<String>,
     /// The most memory the VM may take, in bytes; bodies of objects in flight don't count.
@@ -123,6 +125,7 @@ impl Host {
             stdout,
             terminal: Arc::new(NoTerminal),
             assume_yes: false,
+            json: false,
             granted_env: Vec::new(),
             memory_limit: 1 << 30,
             timeout: None,

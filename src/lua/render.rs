@@ -24,7 +24,9 @@ pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> 
             .find_map(|line| known(traceback::position(line), sources))
     });
     let mut text = format!("error: {message}\n");
-    if let Some((name, line)) = from_message.or(innermost) {
+    // A refusal says all that the person needs; where in the script it stands tells nothing.
+    let is_refusal = error.kind() == "refused";
+    if let Some((name, line)) = from_message.or(innermost).filter(|_| !is_refusal) {
         excerpt(&mut text, name, line, sources);
     }
     let mut cause = error.cause();
@@ -32,7 +34,7 @@ pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> 
         line(&mut text, &format!("caused by: {beneath}"));
         cause = beneath.cause();
     }
-    if let Some(trace) = error.traceback() {
+    if let Some(trace) = error.traceback().filter(|_| !is_refusal) {
         line(&mut text, "called from:");
         for call in trace.lines() {
             line(&mut text, &format!("  {call}"));

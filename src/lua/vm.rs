@@ -78,9 +78,16 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
 /// even where it can't be suspended, such as in a comparator of `table.sort`.
 fn hook(lua: &Lua, stopper: Stopper) -> mlua::Result<()> {
     let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+    // Lua calls the hook again at the very next instruction of a thread that yielded in it. When
+    // that thread is closed instead of resumed, this is the first one of a `<close>` handler.
+    let yielded = Cell::new(false);
     lua.set_global_hook(triggers, move |_, _| match stopper.asked() {
+        Some(_) if yielded.replace(false) => Ok(VmState::Continue),
         Some(reason) => Err(ScriptError::stopped(reason).into()),
-        None => Ok(VmState::Yield),
+        None => {
+            yielded.set(true);
+            Ok(VmState::Yield)
+        }
     })
 }
 

@@ -47,7 +47,9 @@ impl Run {
         if self.report.objects == 0 && !self.options.allow_empty_source {
             return Err(self
                 .refusal("the source has no objects, so all would be deleted")
-                .hint("check the source's name; an empty source must be allowed explicitly"));
+                .hint(
+                    "check the source's name; --allow-empty-source (allow_empty_source) goes on",
+                ));
         }
         match self.options.max_delete {
             Some(most) if extraneous > most => {

@@ -146,15 +146,15 @@ impl Resolution {
     /// could be one.
     pub fn store_url(&self) -> Result<StoreUrl> {
         let Some(value) = &self.value else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "find the state store",
-                format!("no state store is set: {}", self.reason),
-            )
-            .hint(format!(
-                "pass --state, export {VARIABLE}=s3://BUCKET, \
-                 or write 'kops_state_store: s3://BUCKET' to ~/.kops.yaml"
-            )));
+            let message = format!("no state store is set: {}", self.reason);
+            let error = Error::new(ErrorKind::Invalid, "find the state store", message);
+            return Err(match self.warnings.last() {
+                Some(Warning { message, fix }) => error.hint(format!("{message}; {fix}")),
+                None => error.hint(format!(
+                    "pass --state, export {VARIABLE}=s3://BUCKET, \
+                     or write 'kops_state_store: s3://BUCKET' to ~/.kops.yaml"
+                )),
+            });
         };
         match (StoreUrl::parse(value), value.split_once('?')) {
             // kOps doesn't look at a query at all, so one that says nothing to us must not matter.

@@ -196,3 +196,23 @@ fn c2_04_a_hook_leaves_close_variables_where_they_are() {
         assert_eq!(bench.printed.text(), "closed\t1\n", "{rest}");
     }
 }
+
+#[test]
+fn c2_04_a_busy_loop_that_is_dropped_closes_what_is_open() {
+    let bench = Bench::new();
+    let source = Source::new(
+        "test.lua",
+        r#"
+        local guard <close> = setmetatable({}, { __close = function() print("closed") end })
+        while true do end
+        "#,
+    );
+    with(bench.host(), async |runtime| {
+        let stopper = runtime.stopper();
+        let mut run = std::pin::pin!(runtime.run_script(&source, &[]));
+        assert!(futures::poll!(run.as_mut()).is_pending());
+        stopper.stop(Stop::Cancelled);
+        assert!(run.await.is_err());
+    });
+    assert_eq!(bench.printed.text(), "closed\n");
+}

@@ -280,3 +280,52 @@ fn files_that_lie_at_the_destination_already() {
         .says("not apart from the destination");
     assert_eq!(desk.tree("new"), before);
 }
+
+#[test]
+fn a_name_that_is_no_key_stops_all_before_anything_is_written() {
+    let desk = Desk::new();
+    desk.write_tree("old", &sample());
+    let last = clusters(&sample()).pop().expect("a cluster");
+    let link = desk.path(&format!("old/{last}/pki/link"));
+    std::os::unix::fs::symlink("nowhere", link).expect("a link");
+    let (from, to) = (desk.arg("old"), desk.arg("new"));
+    let args = [
+        "run",
+        MOVE,
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--yes",
+        "--all-clusters",
+    ];
+    desk.run(&args).with(3).says("pki/link");
+    assert!(desk.tree("new").is_empty());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_rewritten_is_told_after_what_comes_next() {
+    let desk = Desk::new();
+    desk.write_tree("old", &sample());
+    let (from, to) = (desk.arg("old"), desk.arg("new"));
+    desk.write(
+        "settings/config",
+        format!("kops_state_store: &b {from}\nx: *b\n"),
+    );
+    let file = desk.arg("settings/config");
+    let args = [
+        "--config",
+        &file,
+        "run",
+        MOVE,
+        "--to",
+        &to,
+        "--yes",
+        "--all-clusters",
+        "--update-config",
+    ];
+    let ended = desk.run(&args).with(1);
+    ended.says("by hand");
+    ended.says("What comes next");
+    assert!(!desk.tree("new").is_empty());
+}

@@ -238,3 +238,24 @@ fn refuses_while_an_instance_group_names_the_old_place() {
     ended.says("edit them");
     assert_eq!(desk.tree("old"), before);
 }
+
+#[test]
+fn folder_markers_of_a_console_are_in_nobodys_way() {
+    let mut tree = sample();
+    let name = clusters(&tree).remove(0);
+    tree.retain(|key, _| key.starts_with(&format!("{name}/")));
+    let double = super::double_with(&tree);
+    double.put("old-state-store", &format!("{name}/pki/"), Vec::new());
+    let desk = Desk::new();
+    let run = |args: &[&str]| {
+        let mut command = desk.kstate(args);
+        command.envs(double.env());
+        Ended::of(command)
+    };
+    let (old, new) = ("s3://old-state-store", "s3://new-state-store");
+    let places = ["--from", old, "--to", new, "--all-clusters", "--yes"];
+    run(&[&["run", MOVE][..], &places].concat()).with(0);
+    run(&[&["run", RETIRE][..], &places].concat()).with(0);
+    let left = super::bucket(&double, "old-state-store");
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&format!("{name}/pki/")]);
+}
