@@ -4,7 +4,8 @@
 //! a compare-and-swap stands on is tried before it is trusted.
 
 use super::{
-    Body, Error, ErrorKind, Key, Precondition, RESERVED, Result, Store, Tag, WriteOptions,
+    Body, Error, ErrorKind, Key, Precondition, RESERVED, ReadOptions, Result, Store, Tag,
+    WriteOptions,
 };
 
 /// What a store was seen to honour.
@@ -44,6 +45,13 @@ async fn try_conditions(store: &dyn Store, key: &Key) -> Result<Verdict> {
     };
     let old = write("old", WriteOptions::default()).await?.tag;
     let new = write("new", WriteOptions::default()).await?.tag;
+    let found = store.read(key, ReadOptions::default()).await?;
+    if found.body.collect(u64::MAX).await? != "new" {
+        let message = "it answered that an object was written, but has another one";
+        return Err(Error::new(ErrorKind::Corrupt, "write", message)
+            .at(store.url(), Some(key.as_str()))
+            .hint("don't trust this store with anything before that is explained"));
+    }
     let if_match = match (old, new) {
         (Some(old), Some(new)) => accepts_only(store, key, old, new).await?,
         _ => false,

@@ -56,11 +56,13 @@ pub(super) fn is_staging(path: &str) -> bool {
     false
 }
 
-/// Folders as kOps makes them, but for those of private keys and tokens.
+/// Folders as kOps makes them, but for those of private keys and tokens and all below them.
 fn mode_of(folder: &str) -> Mode {
-    match split(folder).1 {
-        "private" | "secrets" => Mode::RWXU,
-        _ => Mode::from_raw_mode(0o755),
+    let is_secret = |name| matches!(name, "private" | "secrets");
+    if folder.split('/').any(is_secret) {
+        Mode::RWXU
+    } else {
+        Mode::from_raw_mode(0o755)
     }
 }
 
@@ -117,7 +119,7 @@ impl Tree {
         for (name, so_far) in steps(path) {
             folder = match self.enter(&folder, name, so_far) {
                 Err(Trouble::Missing) => {
-                    match rustix::fs::mkdirat(&folder, name, mode_of(name)) {
+                    match rustix::fs::mkdirat(&folder, name, mode_of(so_far)) {
                         Ok(()) => self.sync(&folder, so_far)?,
                         Err(Errno::EXIST) => {}
                         Err(errno) => return Err(on(self.path(so_far))(errno)),
@@ -319,5 +321,18 @@ mod tests {
         assert!(is_staging("a/.kstate/tmp/x"));
         assert!(!is_staging(".kstate/lock/tmp"));
         assert!(!is_staging("a.kstate/tmp"));
+    }
+
+    #[test]
+    fn folders_of_keys_and_tokens_are_their_owners_alone() {
+        for (folder, mode) in [
+            ("c/pki", 0o755),
+            ("c/pki/private", 0o700),
+            ("c/pki/private/kubernetes-ca", 0o700),
+            ("c/secrets", 0o700),
+            ("c/secrets-of-mine", 0o755),
+        ] {
+            assert_eq!(mode_of(folder), Mode::from_raw_mode(mode), "{folder}");
+        }
     }
 }

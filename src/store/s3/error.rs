@@ -228,6 +228,12 @@ impl Failure {
                 call.service
             ));
         }
+        if self.source == Source::Nonsense {
+            return Some(format!(
+                "is {} an S3 service? Check the endpoint, and what stands between (a proxy, a login page)",
+                call.service
+            ));
+        }
         if self.source == Source::Credentials {
             return Some(NO_CREDENTIALS.to_owned());
         }
@@ -317,6 +323,8 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut next = error.source();
     while let Some(error) = next {
         let message = error.to_string();
+        // It blames itself for what a server that is no S3 answers.
+        let message = message.replace(" This is likely a bug in the SDK.", "");
         if !text.ends_with(&message) {
             if !text.is_empty() {
                 text.push_str(": ");
