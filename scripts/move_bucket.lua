@@ -220,48 +220,51 @@ end
 
 -- 2 to 4: copy, agree, verify -----------------------------------------------------------------
 
+-- Compares a copy with its source. Gives the first object that is not the same, if there is one.
+local function verify(cluster, source, options)
+  for _, difference in ipairs(source:diff(cluster.target, options)) do
+    if difference.kind ~= "added" then
+      return difference.key
+    elseif config.classify(difference.key).class == "instance_group" then
+      local stale = cluster.target:url() .. "/" .. difference.key
+      error(kstate.error({
+        kind = "refused",
+        message = ("%s is not in the source (any more): kOps would create its machines again"):format(stale),
+        hint = ("delete it (kstate rm %s) and run it again; the config was not written"):format(stale),
+      }))
+    end
+  end
+end
+
+-- Copies one tree until it is the same at both places, object by object; gives the reports.
+local function copy_tree(ctx, cluster, part, reports)
+  local differs
+  -- etcd-manager may write a backup between the last pass and the comparison.
+  for _ = 1, 5 do
+    local options = { include = part.include, exclude = part.exclude, concurrency = ctx.flags.concurrency, verify = ctx.flags.verify }
+    options.first, options.until_stable = MARKERS, true
+    reports[#reports + 1] = part.from:sync(cluster.target, options)
+    options.first, options.until_stable = nil, nil
+    differs = verify(cluster, part.from, options)
+    if differs == nil then
+      return
+    end
+  end
+  error(kstate.error({
+    kind = "corrupt",
+    message = ("the copy of %s differs from its source in %s, time and again"):format(cluster.name, differs),
+    hint = "its config was not written, so nothing uses the copy; find out who writes there, and run it again",
+  }))
+end
+
 local function copy(ctx, cluster)
   local held_back = join({ "config", COMMANDS }, NOT_COPIED[ctx.flags.backups])
-  local parts = { { from = cluster.base, exclude = held_back } }
-  if cluster.base ~= cluster.tree then
-    parts = {
-      { from = cluster.base, exclude = join(held_back, REGISTRY) },
-      { from = cluster.tree, include = REGISTRY, exclude = { "config" } },
-    }
-  end
   local reports = kstate.array({})
-  for _, part in ipairs(parts) do
-    local report = part.from:sync(cluster.target, {
-      include = part.include,
-      exclude = part.exclude,
-      first = MARKERS,
-      until_stable = true,
-      concurrency = ctx.flags.concurrency,
-      verify = ctx.flags.verify,
-    })
-    local differences = part.from:diff(cluster.target, {
-      include = part.include,
-      exclude = part.exclude,
-      concurrency = ctx.flags.concurrency,
-      verify = ctx.flags.verify,
-    })
-    for _, difference in ipairs(differences) do
-      if difference.kind ~= "added" then
-        error(kstate.error({
-          kind = "corrupt",
-          message = ("the copy of %s differs from its source in %s"):format(cluster.name, difference.key),
-          hint = "its config was not written, so nothing uses the copy; run it again",
-        }))
-      elseif config.classify(difference.key).class == "instance_group" then
-        local stale = cluster.target:url() .. "/" .. difference.key
-        error(kstate.error({
-          kind = "refused",
-          message = ("%s is not in the source (any more): kOps would create its machines again"):format(stale),
-          hint = ("delete it (kstate rm %s) and run it again; the config was not written"):format(stale),
-        }))
-      end
-    end
-    reports[#reports + 1] = report
+  if cluster.base == cluster.tree then
+    copy_tree(ctx, cluster, { from = cluster.tree, exclude = held_back }, reports)
+  else
+    copy_tree(ctx, cluster, { from = cluster.base, exclude = join(held_back, REGISTRY) }, reports)
+    copy_tree(ctx, cluster, { from = cluster.tree, include = REGISTRY, exclude = { "config" } }, reports)
   end
   return reports
 end
