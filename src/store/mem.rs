@@ -197,6 +197,8 @@ impl Store for MemStore {
             if_match: true,
             delete_if_match: true,
             copy_conditions: true,
+            max_conditional: None,
+            verified_writes: false,
             checksum: Some(Algorithm::Md5),
             server_copy: true,
             hierarchical: false,

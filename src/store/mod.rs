@@ -214,6 +214,11 @@ pub struct Capabilities {
     pub delete_if_match: bool,
     /// Preconditions on server-side copies.
     pub copy_conditions: bool,
+    /// The largest object in bytes that preconditions on writes hold for.
+    pub max_conditional: Option<u64>,
+    /// A write that succeeded was compared with checksums of the bytes that were sent, so that
+    /// nobody need read it back.
+    pub verified_writes: bool,
     /// The checksum that listings mostly carry.
     pub checksum: Option<Algorithm>,
     /// [`Store::copy_from`] can run on the server.

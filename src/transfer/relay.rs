@@ -107,12 +107,10 @@ impl Lane {
         }
     }
 
+    /// Larger objects stream, and what a stream has under way counts as much as a whole one.
     async fn room_for(&self, size: u64) -> Option<SemaphorePermit<'_>> {
-        if size > WHOLE {
-            return None;
-        }
-        let permits = u32::try_from(size / 1024).unwrap_or(u32::MAX) + 1;
-        self.buffers.acquire_many(permits).await.ok()
+        let permits = u32::try_from(size.min(WHOLE) / 1024).unwrap_or(u32::MAX);
+        self.buffers.acquire_many(permits.max(1)).await.ok()
     }
 
     async fn write_whole(
@@ -163,7 +161,9 @@ impl Lane {
             algorithms,
         };
         let (body, passed) = tee(body, expected, Arc::clone(&self.observer));
-        let options = self.write_options(meta, precondition);
+        let mut options = self.write_options(meta, precondition);
+        // The body itself ends in an error when it isn't what was announced.
+        options.checksum = None;
         let conditional = options.precondition != Precondition::None;
         let outcome = self.target.write(key, body, options).await;
         match (outcome, passed.take()) {
@@ -204,7 +204,14 @@ impl Lane {
             Precondition::IfMatch(_) => self.able.if_match,
         };
         let mut options = WriteOptions {
-            precondition: effective(precondition, able, &self.no_write_conditions),
+            precondition: effective(
+                precondition,
+                able && self
+                    .able
+                    .max_conditional
+                    .is_none_or(|most| meta.size <= most),
+                &self.no_write_conditions,
+            ),
             checksum: meta.checksum.clone(),
             ..WriteOptions::default()
         };
@@ -215,13 +222,16 @@ impl Lane {
         options
     }
 
-    /// What to hash on the way: what either side publishes, or something to read back by.
+    /// What to hash on the way: what the source publishes, and unless the target verifies writes
+    /// by itself what it publishes, or something to read back by.
     fn algorithms(&self, meta: &Meta) -> Vec<Algorithm> {
         let published = meta.checksum.as_ref().map(|checksum| checksum.algorithm);
-        let mut algorithms: Vec<_> = published.into_iter().chain(self.able.checksum).collect();
+        let verified = self.able.verified_writes;
+        let compared = self.able.checksum.filter(|_| !verified);
+        let mut algorithms: Vec<_> = published.into_iter().chain(compared).collect();
         algorithms.dedup();
         let content = self.verify == Evidence::Content && !algorithms.contains(&Algorithm::Sha256);
-        if algorithms.is_empty() || content {
+        if content || (algorithms.is_empty() && !verified) {
             algorithms.push(Algorithm::Sha256);
         }
         algorithms

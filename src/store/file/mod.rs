@@ -198,6 +198,8 @@ impl Store for FileStore {
             if_match: true,
             delete_if_match: true,
             copy_conditions: true,
+            max_conditional: None,
+            verified_writes: false,
             checksum: None,
             server_copy: true,
             hierarchical: true,

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::{
 };
 use tokio::sync::OnceCell;
 
+use super::buffers::Buffers;
 use super::encryption::Encryption;
 use super::profiles::Profiles;
 use super::settings::{self, Region, Settings};
@@ -38,6 +39,9 @@ pub struct Tuning {
     /// The longest body in bytes that is held in memory so that a condition can go with a single
     /// request, on services that don't check conditions at the end of a multipart upload.
     pub largest_conditional: u64,
+    /// How many bytes of streamed bodies may be in memory at once, over all uploads; no less
+    /// than one part.
+    pub memory: u64,
     /// The longest object in bytes that one `CopyObject` copies; AWS's limit is 5 GiB.
     pub largest_copy: u64,
     /// The size in bytes of the parts by which longer objects are copied.
@@ -54,7 +58,8 @@ impl Default for Tuning {
             answer_timeout: Duration::from_mins(2),
             part_size: 8 << 20,
             parts_at_once: 4,
-            largest_conditional: 64 << 20,
+            largest_conditional: 32 << 20,
+            memory: 32 << 20,
             largest_copy: 5 << 30,
             copy_part_size: 512 << 20,
             assume_aws: false,
@@ -70,7 +75,9 @@ struct Inner {
     env: Env,
     tuning: Tuning,
     profiles: OnceLock<Profiles>,
+    https: OnceLock<SharedHttpClient>,
     http: OnceLock<SharedHttpClient>,
+    buffers: Arc<Buffers>,
     accounts: Mutex<HashMap<Settings, Arc<Account>>>,
 }
 
@@ -118,9 +125,11 @@ impl Clients {
     #[must_use]
     pub fn with(env: Env, tuning: Tuning) -> Self {
         Self(Arc::new(Inner {
+            buffers: Arc::new(Buffers::new(tuning.memory, tuning.part_size)),
             env,
             tuning,
             profiles: OnceLock::new(),
+            https: OnceLock::new(),
             http: OnceLock::new(),
             accounts: Mutex::default(),
         }))
@@ -177,8 +186,14 @@ impl Clients {
         self.0.profiles.get_or_init(|| Profiles::load(&self.0.env))
     }
 
+    fn https(&self) -> &SharedHttpClient {
+        let Inner { env, https, .. } = &*self.0;
+        https.get_or_init(|| http::client(env, true))
+    }
+
     fn http(&self) -> &SharedHttpClient {
-        self.0.http.get_or_init(|| http::client(&self.0.env))
+        let Inner { env, http, .. } = &*self.0;
+        http.get_or_init(|| http::client(env, false))
     }
 }
 
@@ -190,6 +205,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Account {
     pub(super) fn tuning(&self) -> &Tuning {
         &self.clients.0.tuning
+    }
+
+    /// The memory for streamed bodies.
+    pub(super) fn buffers(&self) -> &Arc<Buffers> {
+        &self.clients.0.buffers
     }
 
     /// The bucket of this name; stores that fix its region differently don't share it.
@@ -220,10 +240,14 @@ impl Account {
 
     async fn base(&self) -> Builder {
         let Inner { env, tuning, .. } = &*self.clients.0;
-        let http = self.clients.http();
+        let https = self.clients.https();
         let profiles = self.clients.profiles();
         let provider =
-            credentials::provider(&self.settings, env, profiles, http, &self.first_region).await;
+            credentials::provider(&self.settings, env, profiles, https, &self.first_region).await;
+        let http = match &self.settings.endpoint {
+            Some(endpoint) if endpoint.starts_with("http://") => self.clients.http(),
+            _ => https,
+        };
         let builder = aws_sdk_s3::config::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(http.clone())

@@ -32,6 +32,15 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    /// The source's metadata, if it is still that version.
+    async fn still(&self) -> Result<Meta> {
+        let now = self.store.head("copy", &self.from.key).await?;
+        if now.tag.as_ref() == Some(&self.tag) {
+            return Ok(now);
+        }
+        Err(self.changed(now.tag))
+    }
+
     pub(super) fn changed(&self, found: Option<Tag>) -> Error {
         self.store.error(
             ErrorKind::PreconditionFailed { found },
@@ -110,23 +119,29 @@ impl S3Store {
 
     /// Where the service doesn't compare the source's version itself, as Ceph 16 and moto don't,
     /// compares it beforehand, unless the tag of the copy will tell afterwards. Which it is, the
-    /// first copy finds out.
+    /// first copy finds out, and the others wait for that.
     async fn check_source(&self, origin: &Origin<'_>, key: &Key) -> Result<()> {
         let account = &self.shared.account;
-        if account.vendor.late_conditions || account.source_conditions.get() == Some(&true) {
+        if account.vendor.late_conditions {
             return Ok(());
         }
-        if account.source_conditions.get() == Some(&false) && md5_in(&origin.tag, None).is_some() {
-            return Ok(());
+        let full = self.full(key.as_str());
+        let mut compared = false;
+        let learn = async || {
+            origin.still().await?;
+            compared = true;
+            let honours = self.honours_source_condition(origin, key).await;
+            honours.map_err(|failure| self.copy_error(origin, key, &full, failure))
+        };
+        let honours = Box::pin(account.source_conditions.get_or_try_init(learn)).await;
+        match honours {
+            Ok(true) => Ok(()),
+            Ok(false) if md5_in(&origin.tag, None).is_some() || compared => Ok(()),
+            Ok(false) => origin.still().await.map(drop),
+            // A failed trial teaches nothing; the copy itself will meet and report it.
+            Err(_) if compared => Ok(()),
+            Err(error) => Err(error),
         }
-        let source = origin.store.head("copy", &origin.from.key).await?;
-        if source.tag.as_ref() != Some(&origin.tag) {
-            return Err(origin.changed(source.tag));
-        }
-        let learn = || self.honours_source_condition(origin, key);
-        // A failure teaches nothing; the copy itself will meet and report it.
-        let _ = account.source_conditions.get_or_try_init(learn).await;
-        Ok(())
     }
 
     /// Asks for a version that doesn't exist: where that succeeds, it makes the very copy that is
@@ -268,10 +283,7 @@ impl S3Store {
         refusal: Error,
         uncertain: bool,
     ) -> Result<Meta> {
-        let source = origin.store.head("copy", &origin.from.key).await?;
-        if source.tag.as_ref() != Some(&origin.tag) {
-            return Err(origin.changed(source.tag));
-        }
+        let source = origin.still().await?;
         let refusal = match options.precondition {
             Precondition::IfAbsent => self.error(
                 ErrorKind::AlreadyExists,
@@ -309,10 +321,7 @@ impl S3Store {
         if !comparable && self.shared.account.vendor.late_conditions {
             return Ok(());
         }
-        let source = origin.store.head("copy", &origin.from.key).await?;
-        if source.tag.as_ref() != Some(&origin.tag) {
-            return Err(origin.changed(source.tag));
-        }
+        let source = origin.still().await?;
         if !comparable || source.checksum.is_none() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! `s3://`, `do://`, `scw://`, `linode://` and `hos://`: AWS S3 and the services that speak it.
 
+mod buffers;
 mod client;
 mod codes;
 mod copy;
@@ -241,6 +242,9 @@ impl Store for S3Store {
             if_match: true,
             delete_if_match: vendor.delete_if_match,
             copy_conditions: vendor.late_conditions,
+            max_conditional: (!vendor.late_conditions)
+                .then(|| self.shared.account.tuning().largest_conditional),
+            verified_writes: true,
             checksum: Some(Algorithm::Md5),
             server_copy: true,
             hierarchical: false,

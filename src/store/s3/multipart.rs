@@ -11,9 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, stream};
 
+use super::buffers::{Piece, Pieces};
 use super::encryption::Encryption;
 use super::error::Failure;
-use super::write::{Conditions, OCTETS, Pieces, Settled, Written};
+use super::write::{Conditions, OCTETS, Settled, Written};
 use super::{S3Store, md5_in, tag_of};
 use crate::store::{
     Algorithm, Checksum, ErrorKind, Hasher, Key, Meta, Precondition, Result, Tag, WriteOptions,
@@ -45,7 +46,7 @@ pub(super) struct Part {
 /// What is still to be sent.
 struct Feed {
     pieces: Pieces,
-    first: Option<Bytes>,
+    first: Option<Piece>,
     number: i32,
     announced: Option<u64>,
     sum: Option<Hasher>,
@@ -56,12 +57,11 @@ impl S3Store {
         &self,
         key: &Key,
         full: &str,
-        first: Bytes,
+        first: Piece,
         pieces: Pieces,
         announced: Option<u64>,
         options: &WriteOptions,
     ) -> Result<Meta> {
-        self.check_parts(key, &options.precondition)?;
         let mut upload = self.start(key, full, options, None).await?;
         let result = async {
             let parts = self
@@ -78,10 +78,10 @@ impl S3Store {
         result
     }
 
-    /// Refuses a condition that nobody would check at the end of an upload in parts.
-    pub(super) fn check_parts(&self, key: &Key, precondition: &Precondition) -> Result<()> {
+    /// Refuses what can't go up in parts: under a condition that the service wouldn't check.
+    pub(super) fn check_parts(&self, key: &Key, options: &WriteOptions) -> Result<()> {
         let account = &self.shared.account;
-        if *precondition == Precondition::None || account.vendor.late_conditions {
+        if options.precondition == Precondition::None || account.vendor.late_conditions {
             return Ok(());
         }
         let message = format!(
@@ -173,7 +173,7 @@ impl S3Store {
         &self,
         key: &Key,
         upload: &Upload,
-        first: Bytes,
+        first: Piece,
         pieces: Pieces,
         announced: Option<u64>,
         options: &WriteOptions,
@@ -191,7 +191,7 @@ impl S3Store {
         let at_once = self.shared.account.tuning().parts_at_once;
         let bodies = stream::try_unfold(feed, |feed| self.feed(key, feed, options));
         let sending = bodies
-            .map_ok(|(number, bytes)| self.send_part(key, upload, number, bytes))
+            .map_ok(|(number, piece)| self.send_part(key, upload, number, piece))
             .try_buffer_unordered(at_once)
             .try_collect();
         // Boxed, because the compiler can't tell later that this is `Send`.
@@ -206,13 +206,15 @@ impl S3Store {
         key: &Key,
         mut feed: Feed,
         options: &WriteOptions,
-    ) -> Result<Option<((i32, Bytes), Feed)>> {
+    ) -> Result<Option<((i32, Piece), Feed)>> {
         let size = self.part_size(feed.announced, feed.number);
-        let bytes = match feed.first.take() {
+        let buffers = self.shared.account.buffers();
+        let empty = buffers.room(size as u64);
+        let piece = match feed.first.take() {
             Some(first) => first,
-            None => feed.pieces.next(size).await?,
+            None => feed.pieces.next(size, empty.await).await?,
         };
-        if bytes.is_empty() {
+        if piece.bytes.is_empty() {
             self.check_size(key, feed.announced, feed.pieces.seen)?;
             if let Some(sum) = feed.sum.take() {
                 self.check_sum(key, options, |_| sum.finish())?;
@@ -223,10 +225,10 @@ impl S3Store {
             self.check_size(key, feed.announced, feed.pieces.seen)?;
         }
         if let Some(sum) = &mut feed.sum {
-            sum.update(&bytes);
+            sum.update(&piece.bytes);
         }
         feed.number += 1;
-        Ok(Some(((feed.number, bytes), feed)))
+        Ok(Some(((feed.number, piece), feed)))
     }
 
     /// Parts grow with the object when its size is known, else with every thousand of them.
@@ -244,10 +246,11 @@ impl S3Store {
         key: &Key,
         upload: &Upload,
         number: i32,
-        bytes: Bytes,
+        piece: Piece,
     ) -> Result<Part> {
         let account = &self.shared.account;
-        let md5 = Checksum::of(Algorithm::Md5, &bytes);
+        let bytes = &piece.bytes;
+        let md5 = self.md5_beside(key, bytes.clone()).await?;
         let header = (!account.vendor.sdk_checksums).then(|| BASE64_STANDARD.encode(&md5.value));
         let send = |_| async {
             let request = upload
@@ -289,6 +292,13 @@ impl S3Store {
             done,
             md5: Some(md5),
         })
+    }
+
+    /// The MD5 of a part, computed on another thread: here it would hold up the other parts.
+    async fn md5_beside(&self, key: &Key, bytes: Bytes) -> Result<Checksum> {
+        tokio::task::spawn_blocking(move || Checksum::of(Algorithm::Md5, &bytes))
+            .await
+            .map_err(|stopped| self.error(ErrorKind::Other, "write", key, stopped.to_string()))
     }
 
     /// Makes the object of its parts.

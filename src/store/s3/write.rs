@@ -7,10 +7,9 @@ use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use bytes::Bytes;
 
+use super::buffers::{Piece, Pieces};
 use super::encryption::Encryption;
 use super::error::Failure;
 use super::{S3Store, md5_in, quoted, tag_of};
@@ -24,75 +23,6 @@ pub(super) const OCTETS: &str = "application/octet-stream";
 /// The user metadata by which a conditional write knows itself again when its answer is lost. By
 /// the bytes alone it couldn't: whoever was faster may have written the same. Never shown.
 pub(super) const MARK: &str = "kstate-write";
-
-/// The bytes of a body in pieces of a chosen size. Keeps what it has when a call is given up.
-pub(super) struct Pieces {
-    stream: BoxStream<'static, Result<Bytes>>,
-    ready: Vec<Bytes>,
-    ready_bytes: usize,
-    ended: bool,
-    /// How many bytes have come in so far.
-    pub seen: u64,
-}
-
-impl Pieces {
-    pub(super) fn new(body: Body) -> Self {
-        Self {
-            stream: body.into_stream(),
-            ready: Vec::new(),
-            ready_bytes: 0,
-            ended: false,
-            seen: 0,
-        }
-    }
-
-    /// The next piece of exactly this size; the last one may be shorter or empty.
-    pub(super) async fn next(&mut self, size: usize) -> Result<Bytes> {
-        while self.ready_bytes < size && self.pull().await? {}
-        let mut ready = std::mem::take(&mut self.ready);
-        let mut all = if ready.len() == 1 {
-            ready.remove(0)
-        } else {
-            let mut joined = BytesMut::with_capacity(self.ready_bytes);
-            for chunk in &ready {
-                joined.extend_from_slice(chunk);
-            }
-            joined.freeze()
-        };
-        let piece = all.split_to(size.min(all.len()));
-        self.ready_bytes = all.len();
-        if !all.is_empty() {
-            self.ready.push(all);
-        }
-        Ok(piece)
-    }
-
-    /// Whether nothing more comes.
-    pub(super) async fn at_end(&mut self) -> Result<bool> {
-        while self.ready_bytes == 0 {
-            if !self.pull().await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn pull(&mut self) -> Result<bool> {
-        if self.ended {
-            return Ok(false);
-        }
-        let Some(chunk) = self.stream.next().await.transpose()? else {
-            self.ended = true;
-            return Ok(false);
-        };
-        self.seen += chunk.len() as u64;
-        self.ready_bytes += chunk.len();
-        if !chunk.is_empty() {
-            self.ready.push(chunk);
-        }
-        Ok(true)
-    }
-}
 
 /// What the service must have stored when a write got through.
 pub(super) struct Written {
@@ -125,24 +55,36 @@ impl S3Store {
         // Found first, so that its own retries aren't multiplied by ours.
         self.client("write").await?;
         let announced = body.size();
-        let mut pieces = Pieces::new(body);
         let limit = self.single_limit(&options.precondition);
         if announced.is_some_and(|size| size > limit as u64) {
-            self.check_parts(key, &options.precondition)?;
+            self.check_parts(key, options)?;
         }
-        let first = pieces.next(limit).await?;
+        let size = announced.map_or(limit, |size| {
+            limit.min(usize::try_from(size).unwrap_or(limit))
+        });
+        let first = match &body {
+            Body::Bytes(_) => Piece::without_room(),
+            Body::Stream { .. } => self.shared.account.buffers().room(size as u64).await,
+        };
+        let mut pieces = Pieces::new(body);
+        let first = pieces.next(size, first).await?;
         if !pieces.at_end().await? {
+            if size < limit {
+                self.check_size(key, announced, pieces.seen)?;
+            }
+            self.check_parts(key, options)?;
             return self
                 .put_parts(key, &full, first, pieces, announced, options)
                 .await;
         }
         self.check_size(key, announced, pieces.seen)?;
-        let md5 = Checksum::of(Algorithm::Md5, &first);
+        let md5 = Checksum::of(Algorithm::Md5, &first.bytes);
         self.check_sum(key, options, |algorithm| match algorithm {
             Algorithm::Md5 => md5.clone(),
-            other => Checksum::of(other, &first),
+            other => Checksum::of(other, &first.bytes),
         })?;
-        self.put_single(key, &full, first, md5, options).await
+        self.put_single(key, &full, &first.bytes, md5, options)
+            .await
     }
 
     /// The longest body in bytes that goes up in one request.
@@ -186,7 +128,7 @@ impl S3Store {
         &self,
         key: &Key,
         full: &str,
-        bytes: Bytes,
+        bytes: &Bytes,
         md5: Checksum,
         options: &WriteOptions,
     ) -> Result<Meta> {
@@ -204,7 +146,7 @@ impl S3Store {
             let policy = &self.shared.account.tuning().retry;
             let attempt = |_| async {
                 let sent = self
-                    .put_once(full, &bytes, &written, options, &conditions)
+                    .put_once(full, bytes, &written, options, &conditions)
                     .await;
                 sent.map_err(|failure| self.write_error(key, full, failure, options, &uncertain))
             };
@@ -444,45 +386,5 @@ impl Conditions {
                 if_match: Some(if bare { tag.0.clone() } else { quoted(tag) }),
             },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::stream;
-
-    use super::*;
-
-    fn pieces(chunks: &[&'static str]) -> Pieces {
-        let chunks: Vec<_> = chunks
-            .iter()
-            .map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))
-            .collect();
-        Pieces::new(Body::stream(None, stream::iter(chunks)))
-    }
-
-    #[tokio::test]
-    async fn pieces_have_the_size_asked_for_whatever_comes() {
-        for chunks in [
-            &["abcdefgh"][..],
-            &["a", "bc", "", "defg", "h"],
-            &["abc", "defgh"],
-        ] {
-            let mut pieces = pieces(chunks);
-            let mut seen = Vec::new();
-            while !pieces.at_end().await.unwrap() {
-                seen.push(pieces.next(3).await.unwrap());
-            }
-            assert_eq!(seen, ["abc", "def", "gh"]);
-            assert_eq!(pieces.seen, 8);
-        }
-    }
-
-    #[tokio::test]
-    async fn one_chunk_is_handed_on_without_a_copy() {
-        let bytes = Bytes::from(vec![7; 100]);
-        let mut pieces = Pieces::new(bytes.clone().into());
-        assert_eq!(pieces.next(1000).await.unwrap().as_ptr(), bytes.as_ptr());
-        assert!(pieces.at_end().await.unwrap());
     }
 }

@@ -1,5 +1,6 @@
 //! Create-if-absent and compare-and-swap, when answers get lost and services differ.
 
+use futures::stream;
 use kstate::store::{Body, ErrorKind, Precondition, Tag, WriteOptions};
 
 use super::{key, on_aws, quick, scene, text, write};
@@ -168,6 +169,13 @@ async fn large_conditional_writes_are_refused_where_parts_have_no_conditions() {
     let error = write(7 << 20).await.expect_err("a refusal");
     assert_eq!(*error.kind(), ErrorKind::Unsupported);
     assert!(double.keys("bucket").is_empty());
+    assert_eq!(store.capabilities().max_conditional, Some(6 << 20));
+    let unread = Body::stream(Some(7 << 20), stream::poll_fn(|_| panic!("it was read")));
+    let error = store
+        .write(&key("big"), unread, WriteOptions::if_absent())
+        .await
+        .expect_err("a refusal");
+    assert_eq!(*error.kind(), ErrorKind::Unsupported);
     write(6 << 20).await.expect("one request");
     assert_eq!(double.count("CreateMultipartUpload"), 0);
     assert!(write(6 << 20).await.expect_err("a defeat").is_conflict());

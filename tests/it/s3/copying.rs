@@ -73,6 +73,21 @@ async fn a_copy_takes_one_request_and_keeps_everything() {
 }
 
 #[tokio::test]
+async fn many_first_copies_learn_the_service_once() {
+    let pair = pair(Personality::Ceph, quick());
+    write(&pair.old, "x", "hello").await;
+    let from = pair.old.stat(&key("x")).await.expect("the source");
+    pair.double.reset_counts();
+    let options = WriteOptions::default();
+    let copies = (0..8).map(|_| pair.copy(&from, &options));
+    for copy in futures::future::join_all(copies).await {
+        assert!(copy.expect("a copy").is_some());
+    }
+    assert_eq!(pair.double.count("HeadObject"), 1);
+    assert_eq!(pair.double.count("CopyObject"), 9);
+}
+
+#[tokio::test]
 async fn long_objects_are_copied_in_parts_with_all_that_belongs_to_them() {
     let tuning = Tuning {
         largest_copy: 6 << 20,

@@ -66,6 +66,25 @@ async fn long_objects_go_up_in_parts_and_come_back_whole() {
 }
 
 #[tokio::test]
+async fn uploads_that_share_too_little_memory_wait_for_each_other() {
+    let tuning = Tuning {
+        part_size: 5 << 20,
+        memory: 6 << 20,
+        ..aws()
+    };
+    let (double, store) = scene(Personality::Aws, tuning);
+    let names = ["a", "b", "c", "d"].map(key);
+    let writes = names.iter().map(|name| {
+        let body = chunks(12 * MIB, None);
+        store.write(name, body, WriteOptions::default())
+    });
+    for written in futures::future::join_all(writes).await {
+        assert_eq!(written.expect("a write").size, 12 * MIB as u64);
+    }
+    assert_eq!(double.count("UploadPart"), 12);
+}
+
+#[tokio::test]
 async fn a_body_of_the_wrong_length_writes_nothing() {
     let (double, store) = in_parts();
     for (real, announced) in [

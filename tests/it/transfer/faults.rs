@@ -249,6 +249,23 @@ async fn a_large_object_that_somebody_else_wrote_meanwhile_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn only_an_object_too_large_for_a_precondition_is_written_without() {
+    let source = store("a", &[("small", "1"), ("too large", "123456")]).await;
+    let target = memory("b");
+    let mut odd = Odd::new(&target);
+    odd.able = Arc::new(|able| able.max_conditional = Some(5));
+    odd.opaque = true;
+    let other = target.clone();
+    odd.before_write = Arc::new(move |key| {
+        put_now(&other, key.as_str(), "x");
+        None
+    });
+    let report = plain(&source, &odd.share()).await;
+    assert_eq!((report.copied, report.conflicts.count), (1, 1));
+    assert_eq!(get(&target, "small").await.as_deref(), Some("x"));
+}
+
+#[tokio::test]
 async fn a_refused_server_copy_is_streamed_once_and_for_all() {
     let source = store("a", &[("a", "1"), ("b", "2"), ("c", "3")]).await;
     let target = memory("b");

@@ -12,7 +12,7 @@ use kstate::store::{
 };
 use kstate::transfer::{Observer, Outcome, SyncOptions, sync};
 
-use super::odd::Odd;
+use super::odd::{Odd, calls};
 use super::{Shared, key, memory, plain, run, store};
 
 const MANY: u64 = 300_000;
@@ -217,4 +217,16 @@ async fn a_large_object_streams_and_is_verified() {
     let report = run(&source, &odd.share(), options).await.unwrap();
     assert_eq!((report.streamed, report.bytes), (1, (8 << 20) + 1));
     assert_eq!(report.verified.checksum, 1);
+}
+
+#[tokio::test]
+async fn a_target_that_verifies_writes_is_not_read_back() {
+    let source = Odd::like_files(&store("a", &[("k", "1")]).await).share();
+    for verifies in [true, false] {
+        let mut odd = Odd::like_files(&memory("b"));
+        odd.able = Arc::new(move |able| able.verified_writes = verifies);
+        let counted = odd.calls.clone();
+        assert_eq!(plain(&source, &odd.share()).await.copied, 1);
+        assert_eq!(calls(&counted.read), u64::from(!verifies));
+    }
 }
