@@ -61,6 +61,11 @@ impl Lane {
     ) -> Result<Written, Trouble> {
         let mut attempt = 1;
         let mut precondition = precondition;
+        let most = self.able.max_conditional;
+        if most.is_some_and(|most| from.size > most) && *precondition != Precondition::None {
+            self.check_target(key, precondition).await?;
+            precondition = &Precondition::None;
+        }
         loop {
             let broken = match self.stream_once(from, key, precondition).await {
                 Ok(written) => return Ok(written),
@@ -204,14 +209,7 @@ impl Lane {
             Precondition::IfMatch(_) => self.able.if_match,
         };
         let mut options = WriteOptions {
-            precondition: effective(
-                precondition,
-                able && self
-                    .able
-                    .max_conditional
-                    .is_none_or(|most| meta.size <= most),
-                &self.no_write_conditions,
-            ),
+            precondition: effective(precondition, able, &self.no_write_conditions),
             checksum: meta.checksum.clone(),
             ..WriteOptions::default()
         };
