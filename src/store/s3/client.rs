@@ -75,7 +75,6 @@ struct Inner {
     env: Env,
     tuning: Tuning,
     profiles: OnceLock<Profiles>,
-    https: OnceLock<SharedHttpClient>,
     http: OnceLock<SharedHttpClient>,
     buffers: Arc<Buffers>,
     accounts: Mutex<HashMap<Settings, Arc<Account>>>,
@@ -129,7 +128,6 @@ impl Clients {
             env,
             tuning,
             profiles: OnceLock::new(),
-            https: OnceLock::new(),
             http: OnceLock::new(),
             accounts: Mutex::default(),
         }))
@@ -186,14 +184,8 @@ impl Clients {
         self.0.profiles.get_or_init(|| Profiles::load(&self.0.env))
     }
 
-    fn https(&self) -> &SharedHttpClient {
-        let Inner { env, https, .. } = &*self.0;
-        https.get_or_init(|| http::client(env, true))
-    }
-
     fn http(&self) -> &SharedHttpClient {
-        let Inner { env, http, .. } = &*self.0;
-        http.get_or_init(|| http::client(env, false))
+        self.0.http.get_or_init(|| http::client(&self.0.env))
     }
 }
 
@@ -240,14 +232,10 @@ impl Account {
 
     async fn base(&self) -> Builder {
         let Inner { env, tuning, .. } = &*self.clients.0;
-        let https = self.clients.https();
+        let http = self.clients.http();
         let profiles = self.clients.profiles();
         let provider =
-            credentials::provider(&self.settings, env, profiles, https, &self.first_region).await;
-        let http = match &self.settings.endpoint {
-            Some(endpoint) if endpoint.starts_with("http://") => self.clients.http(),
-            _ => https,
-        };
+            credentials::provider(&self.settings, env, profiles, http, &self.first_region).await;
         let builder = aws_sdk_s3::config::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(http.clone())

@@ -3,8 +3,8 @@
 
 use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 
 use crate::store::registry::Env;
@@ -18,24 +18,12 @@ const PROXIES: [&str; 6] = [
     "all_proxy",
 ];
 
-/// A pool of connections, without a limit on idle ones. Proxies are used as Go programs such
+/// One pool of connections, without a limit on idle ones. Proxies are used as Go programs such
 /// as kOps use them, which the SDK doesn't by itself.
-///
-/// The machine's certificates, which take milliseconds and megabytes, are read with the first
-/// request; a client that is only for `http://` does without.
-pub(super) fn client(env: &Env, with_certificates: bool) -> SharedHttpClient {
+pub(super) fn client(env: &Env) -> SharedHttpClient {
     let tls = Provider::Rustls(CryptoMode::AwsLc);
     if !PROXIES.iter().any(|name| env.get(name).is_some()) {
-        let builder = Builder::new().tls_provider(tls);
-        if with_certificates {
-            return builder.build_https();
-        }
-        let none = TlsContext::builder().with_trust_store(TrustStore::empty());
-        return match none.build() {
-            Ok(context) => builder.tls_context(context).build_https(),
-            // Only certificates can be wrong, and there are none.
-            Err(_) => builder.build_https(),
-        };
+        return Builder::new().tls_provider(tls).build_https();
     }
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = Connector::builder().proxy_config(ProxyConfig::from_env());
