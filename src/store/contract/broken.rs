@@ -3,6 +3,8 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -49,6 +51,7 @@ enum Fault {
 struct Broken {
     inner: Arc<dyn Store>,
     fault: Fault,
+    reads: Arc<AtomicU64>,
 }
 
 impl Broken {
@@ -125,6 +128,7 @@ impl Store for Broken {
             options.if_match = None;
         }
         let object = self.inner.read(key, options).await?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(Object {
             meta: self.retag(object.meta),
             body: object.body,
@@ -148,10 +152,18 @@ impl Store for Broken {
             Fault::TearsWrites => {
                 let whole = body.collect(u64::MAX).await?;
                 let half = whole.slice(..whole.len() / 2);
+                let reads = self.reads.load(Ordering::SeqCst);
                 self.inner
                     .write(key, half.into(), WriteOptions::default())
                     .await?;
-                tokio::task::yield_now().await;
+                // Only the objects of that size have readers, who get the time to see it.
+                let last = Instant::now() + Duration::from_millis(50);
+                while whole.len() >= 30_000
+                    && self.reads.load(Ordering::SeqCst) < reads + 2
+                    && Instant::now() < last
+                {
+                    tokio::task::yield_now().await;
+                }
                 body = whole.into();
             }
             Fault::KeepsHalfABody => {
@@ -294,7 +306,15 @@ fn tiny() -> Options {
 async fn report_on(fault: Fault, options: Options) -> Report {
     let url = StoreUrl::parse("memfs://suite/inner").expect("a literal URL");
     let inner: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
-    run(Arc::new(Broken { inner, fault }), options).await
+    run(
+        Arc::new(Broken {
+            inner,
+            fault,
+            reads: Arc::default(),
+        }),
+        options,
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
