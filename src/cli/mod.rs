@@ -44,8 +44,12 @@ it, 5 partly done (run it again to go on), 130 interrupted.";
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 struct Global {
-    /// The state store, as in kOps, or the name of a store [env: `KOPS_STATE_STORE`]
-    #[arg(long, global = true, value_name = "STORE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORE",
+        help = "The state store, as in kOps, or the name of a store [env: KOPS_STATE_STORE]"
+    )]
     state: Option<String>,
     /// The file to read the state store from, as in kOps, instead of ~/.kops.yaml or ~/.kops/config
     #[arg(long, global = true, value_name = "FILE")]
