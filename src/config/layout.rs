@@ -182,35 +182,6 @@ fn matches(pattern: &str, key: &str) -> bool {
     segments.next().is_none()
 }
 
-/// What kOps would take for clusters in a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Clusters {
-    /// The names of the clusters, in the order of the keys.
-    pub names: Vec<String>,
-    /// Other keys that end in `/config`: `kops get clusters` warns of each, or lists it as a
-    /// cluster of another store.
-    pub strays: Vec<String>,
-}
-
-impl Clusters {
-    /// Sorts the keys of a store, relative to the store. Keys that name no manifest are passed
-    /// over, so that a listing can be handed in as it comes.
-    pub fn of_keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut clusters = Self::default();
-        for key in keys {
-            let Some(folder) = key.strip_suffix("/config") else {
-                continue;
-            };
-            if folder.contains('/') || folder.starts_with('.') {
-                clusters.strays.push(key.to_owned());
-            } else {
-                clusters.names.push(folder.to_owned());
-            }
-        }
-        clusters
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,25 +289,5 @@ mod tests {
             let has_key = text.contains("privateMaterial");
             assert!(!has_key || kind.secret, "{key} holds a key");
         }
-    }
-
-    #[test]
-    fn clusters_are_folders_with_a_config() {
-        let clusters = Clusters::of_keys([
-            ".git/config",
-            "a.example.com/config",
-            "a.example.com/instancegroup/config",
-            "b.example.com/addons/x",
-            "c.example.com/config",
-            "config",
-            "env/prod/config",
-        ]);
-        assert_eq!(clusters.names, ["a.example.com", "c.example.com"]);
-        let strays = [
-            ".git/config",
-            "a.example.com/instancegroup/config",
-            "env/prod/config",
-        ];
-        assert_eq!(clusters.strays, strays);
     }
 }

@@ -31,6 +31,11 @@ fn store() {
 }
 
 #[test]
+fn config() {
+    run("config.lua");
+}
+
+#[test]
 fn task() {
     run("task.lua");
 }

@@ -10,7 +10,7 @@ fn moved() -> (Desk, String) {
     let mut tree = sample();
     for bytes in tree.values_mut() {
         if let Ok(text) = String::from_utf8(bytes.clone()) {
-            *bytes = text.replace("s3://sample-state-store", &old).into_bytes();
+            *bytes = text.replace("s3://example-state-store", &old).into_bytes();
         }
     }
     let name = clusters(&tree).remove(0);
