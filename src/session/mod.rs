@@ -3,8 +3,12 @@
 //! Every store that anything above reaches comes from [`Session::open`]: this is the one seam
 //! that makes a dry run dry.
 
+mod direct;
+mod gate;
 mod layer;
 mod overlay;
+pub mod permissions;
+pub mod plan;
 
 use std::sync::Arc;
 
@@ -12,6 +16,8 @@ pub use layer::{Action, Operation};
 
 use crate::store::registry::{Env, Registry};
 use crate::store::{Result, Store, StoreUrl};
+use direct::Direct;
+use gate::Gate;
 use layer::Layer;
 use overlay::Overlay;
 
@@ -27,6 +33,7 @@ pub enum Mode {
 /// One run's stores, and what becomes of its writes.
 pub struct Session {
     registry: Registry,
+    gate: Arc<Gate>,
     layer: Option<Arc<Layer>>,
 }
 
@@ -36,6 +43,7 @@ impl Session {
     pub fn new(env: Env, mode: Mode) -> Self {
         Self {
             registry: Registry::new(env),
+            gate: Arc::default(),
             layer: (mode == Mode::DryRun).then(Arc::default),
         }
     }
@@ -60,8 +68,12 @@ impl Session {
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         let store = self.registry.open(url)?;
         Ok(match &self.layer {
-            Some(layer) => Arc::new(Overlay::new(store, Arc::clone(layer))),
-            None => store,
+            Some(layer) => Arc::new(Overlay::new(
+                store,
+                Arc::clone(layer),
+                Arc::clone(&self.gate),
+            )),
+            None => Arc::new(Direct::new(store, Arc::clone(&self.gate))),
         })
     }
 
@@ -114,7 +126,11 @@ mod tests {
         write(&*base, "a/one", "1").await;
         write(&*base, "b/two", "2").await;
         let layer = Arc::<Layer>::default();
-        let overlay = Arc::new(Overlay::new(Arc::clone(&base), Arc::clone(&layer)));
+        let overlay = Arc::new(Overlay::new(
+            Arc::clone(&base),
+            Arc::clone(&layer),
+            Arc::default(),
+        ));
         (base, overlay, layer)
     }
 
@@ -244,7 +260,7 @@ mod tests {
             let url = StoreUrl::parse("memfs://b").expect("a literal URL");
             let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
             let base = Arc::new(ReadOnly(base)).at(folder);
-            let dry = Arc::new(Overlay::new(base, Arc::default()));
+            let dry = Arc::new(Overlay::new(base, Arc::default(), Arc::default()));
             let options = contract::Options {
                 many: 300,
                 large_size: 9 << 20,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures::stream::Peekable;
 use futures::{Stream, StreamExt, stream};
 
+use super::gate::Gate;
 use super::layer::{Action, Change, Changes, Content, Layer, Operation};
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
@@ -23,14 +24,20 @@ const MAX_WRITE: u64 = 256 << 20;
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
     layer: Arc<Layer>,
+    gate: Arc<Gate>,
     /// The folder as it was opened, of which this store may be a part.
     top: Arc<str>,
 }
 
 impl Overlay {
-    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>) -> Self {
+    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>, gate: Arc<Gate>) -> Self {
         let top = base.place().prefix.into();
-        Self { base, layer, top }
+        Self {
+            base,
+            layer,
+            gate,
+            top,
+        }
     }
 
     /// A folder that isn't there yet has come with the first write of the run.
@@ -72,6 +79,7 @@ impl Overlay {
         wanted: &Precondition,
         make: impl FnOnce(crate::store::Tag) -> (Change, Action, u64) + Send,
     ) -> Result<()> {
+        self.gate.admit(verb, &*self.base, key)?;
         self.claims(verb, key, wanted)?;
         let place = self.base.place();
         let full = place.full_key(key.as_str());

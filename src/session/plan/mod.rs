@@ -1,0 +1,191 @@
+//! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::store::UrlOptions;
+
+/// A run that was rehearsed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The stores that it reads and writes.
+    pub stores: Vec<PlannedStore>,
+    /// What it does, in the order in which the run had it done.
+    pub steps: Vec<Step>,
+    /// The locks to hold meanwhile.
+    pub locks: Vec<PlannedLock>,
+    /// Everything that it was computed from, which must still be so.
+    pub observed: Observed,
+    /// Bytes by their SHA-256 in hex: of what is written, and of texts that are replaced.
+    pub contents: BTreeMap<String, Bytes>,
+}
+
+/// Who made a plan, when, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What tells this plan from every other: 16 hex digits.
+    pub id: String,
+    /// The version of kstate.
+    pub kstate: String,
+    /// RFC 3339, in UTC.
+    pub created: String,
+    /// `user@host`.
+    pub who: String,
+    /// The script as it was named.
+    pub script: String,
+    /// The SHA-256 of the script's text, in hex.
+    pub script_sha256: String,
+    /// The script's arguments.
+    pub args: Vec<String>,
+}
+
+/// A store as the run opened it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStore {
+    /// The URL as it may be shown.
+    pub url: String,
+    /// How it is reached; no credentials.
+    #[serde(default, skip_serializing_if = "UrlOptions::is_empty")]
+    pub options: UrlOptions,
+    /// The service and bucket ([`Place::root`](crate::store::Place)), which must be the same when
+    /// the plan is applied.
+    pub root: String,
+    /// The folder in it.
+    pub prefix: String,
+}
+
+/// One change to one object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// So many of the steps before it must be done when it begins: those that the run had
+    /// finished at that moment.
+    pub after: usize,
+    /// Which of the plan's stores.
+    pub store: usize,
+    /// The key, relative to that store.
+    pub key: String,
+    /// What is there when it begins.
+    pub expects: Expects,
+    /// The size of what is there, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_before: Option<u64>,
+    /// The SHA-256 of what is there, in hex, when it is a text small enough to be shown; its
+    /// bytes are among the plan's contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What happens to it.
+    pub change: PlannedChange,
+}
+
+/// What a step finds under its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expects {
+    /// No object.
+    Absent,
+    /// The object with this tag.
+    Tag(String),
+    /// What this earlier step of the same plan left there.
+    Step(usize),
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlannedChange {
+    /// Writes bytes.
+    Write {
+        /// Their SHA-256 in hex; they are among the plan's contents.
+        content: String,
+        /// How many they are.
+        size: u64,
+        /// The MIME type.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_type: Option<String>,
+        /// User metadata.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        user: BTreeMap<String, String>,
+    },
+    /// Copies another object.
+    Copy {
+        /// Which of the plan's stores it is in.
+        store: usize,
+        /// Its key there.
+        key: String,
+        /// The version of it.
+        version: CopyOf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Deletes the object.
+    Delete,
+}
+
+/// Which version of an object is copied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyOf {
+    /// The one with this tag.
+    Tag(String),
+    /// The one that this earlier step of the same plan made.
+    Step(usize),
+}
+
+/// A lock that the run held.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlannedLock {
+    /// Which of the plan's stores.
+    pub store: usize,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a run saw of its stores, before its own changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Objects.
+    pub objects: Vec<SeenObject>,
+    /// Listings.
+    pub listings: Vec<SeenListing>,
+}
+
+/// An object that was read or listed, or was found missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenObject {
+    /// Which of the plan's stores.
+    pub store: usize,
+    /// The key, relative to that store.
+    pub key: String,
+    /// Its version: the tag, or where a listing has none, size and time; `None` when there was
+    /// no such object.
+    pub version: Option<String>,
+}
+
+/// A listing, as far as it was read. Its objects are among the seen ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenListing {
+    /// Which of the plan's stores.
+    pub store: usize,
+    /// The folder below which was listed, relative to that store.
+    pub below: String,
+    /// Only the next level.
+    pub one_level: bool,
+    /// Only names after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Up to and including this name; `None` when it was read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
