@@ -62,7 +62,7 @@ impl Context {
     }
 
     pub(super) fn dry_run(&self) -> bool {
-        self.session.mode() == Mode::DryRun
+        self.session.mode() != Mode::Direct
     }
 
     /// The threads that do I/O.

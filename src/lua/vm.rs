@@ -39,7 +39,7 @@ pub(super) struct Vm {
 impl Vm {
     /// Whether nothing is written.
     pub(super) fn is_dry_run(&self) -> bool {
-        self.host.session.mode() == Mode::DryRun
+        self.host.session.mode() != Mode::Direct
     }
 }
 

@@ -6,20 +6,26 @@
 mod direct;
 mod gate;
 mod layer;
+mod opened;
+mod operation;
 mod overlay;
 pub mod permissions;
 pub mod plan;
+mod watched;
 
 use std::sync::Arc;
 
-pub use layer::{Action, Operation};
+pub use operation::{Action, Operation};
+pub use plan::Plan;
 
 use crate::store::registry::{Env, Registry};
 use crate::store::{Result, Store, StoreUrl};
 use direct::Direct;
 use gate::Gate;
 use layer::Layer;
+use opened::Opened;
 use overlay::Overlay;
+use plan::Origin;
 
 /// What happens to writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +34,16 @@ pub enum Mode {
     Direct,
     /// They stay in this process: reads and listings show them, the stores never see them.
     DryRun,
+    /// As in a dry run, and everything that is needed to do it later is kept.
+    Plan,
 }
 
 /// One run's stores, and what becomes of its writes.
 pub struct Session {
-    registry: Registry,
+    registry: Arc<Registry>,
+    mode: Mode,
     gate: Arc<Gate>,
+    opened: Arc<Opened>,
     layer: Option<Arc<Layer>>,
 }
 
@@ -41,19 +51,29 @@ impl Session {
     /// A session over the stores of this environment.
     #[must_use]
     pub fn new(env: Env, mode: Mode) -> Self {
+        Self::over(Arc::new(Registry::new(env)), mode)
+    }
+
+    /// A session over the stores of a registry, which sessions of one process may share.
+    #[must_use]
+    pub fn over(registry: Arc<Registry>, mode: Mode) -> Self {
+        let layer = match mode {
+            Mode::Direct => None,
+            Mode::DryRun => Some(Layer::default()),
+            Mode::Plan => Some(Layer::for_plan()),
+        };
         Self {
-            registry: Registry::new(env),
+            registry,
+            mode,
             gate: Arc::default(),
-            layer: (mode == Mode::DryRun).then(Arc::default),
+            opened: Arc::default(),
+            layer: layer.map(Arc::new),
         }
     }
 
     /// What happens to writes.
     pub fn mode(&self) -> Mode {
-        match self.layer {
-            Some(_) => Mode::DryRun,
-            None => Mode::Direct,
-        }
+        self.mode
     }
 
     /// The environment of the run.
@@ -67,21 +87,33 @@ impl Session {
     /// As [`Registry::open`].
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         let store = self.registry.open(url)?;
+        self.opened.add(store.url(), url, store.place());
+        let gate = Arc::clone(&self.gate);
         Ok(match &self.layer {
-            Some(layer) => Arc::new(Overlay::new(
-                store,
-                Arc::clone(layer),
-                Arc::clone(&self.gate),
-            )),
-            None => Arc::new(Direct::new(store, Arc::clone(&self.gate))),
+            Some(layer) => Arc::new(Overlay::new(store, Arc::clone(layer), gate)),
+            None => Arc::new(Direct::new(store, gate)),
         })
     }
 
-    /// What a dry run would have done to the stores so far, in order; nothing in a direct run.
+    /// What a rehearsal would have done to the stores so far, in order; nothing in a direct run.
     pub fn operations(&self) -> Vec<Operation> {
-        self.layer
-            .as_ref()
-            .map_or_else(Vec::new, |layer| layer.operations())
+        let steps = self.layer.as_ref().map(|layer| layer.steps());
+        let steps = steps.unwrap_or_default();
+        steps
+            .iter()
+            .map(|step| Operation::of(step, &self.opened))
+            .collect()
+    }
+
+    /// The plan of a run in [`Mode::Plan`], as far as it went.
+    pub fn plan(&self, origin: Origin) -> Plan {
+        match &self.layer {
+            Some(layer) => plan::build(origin, layer, &self.opened),
+            None => Plan {
+                origin,
+                ..Plan::default()
+            },
+        }
     }
 }
 
@@ -90,6 +122,7 @@ mod tests {
     use futures::TryStreamExt;
 
     use super::*;
+    use crate::session::layer::{Deed, Recorded};
     use crate::store::{
         Body, Capabilities, Entry, Key, ListOptions, Listing, Meta, Object, Place, Precondition,
         ReadOptions, WriteOptions, contract, mem,
@@ -150,19 +183,16 @@ mod tests {
             .await
             .expect("an object");
         assert_eq!(read.body.collect(9).await.expect("bytes"), "22");
-        let actions: Vec<_> = layer
-            .operations()
-            .into_iter()
-            .map(|o| (o.action, o.key))
-            .collect();
-        assert_eq!(
-            actions,
-            [
-                (Action::Create, "a/new".to_owned()),
-                (Action::Overwrite, "b/two".to_owned()),
-                (Action::Delete, "a/one".to_owned()),
-            ]
-        );
+        let told = |step: Recorded| {
+            let sign = match (step.deed, step.before.size) {
+                (Deed::Delete, _) => '-',
+                (_, None) => '+',
+                (_, Some(_)) => '~',
+            };
+            format!("{sign}{}", step.object.prefix)
+        };
+        let steps: Vec<_> = layer.steps().into_iter().map(told).collect();
+        assert_eq!(steps, ["+top/a/new", "~top/b/two", "-top/a/one"]);
     }
 
     #[tokio::test]

@@ -1,9 +1,13 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
+mod build;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub(super) use build::build;
 
 use crate::store::UrlOptions;
 
@@ -180,6 +184,10 @@ pub struct SeenListing {
     /// Up to and including this name; `None` when it was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The names in it that are no objects: folders of a one-level listing, which end in a slash,
+    /// and what no key can name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 impl Plan {
