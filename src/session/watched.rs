@@ -213,6 +213,10 @@ impl Store for Watched {
         found
     }
 
+    async fn read_version(&self, key: &Key, version: &str) -> Result<Object> {
+        self.base.read_version(key, version).await
+    }
+
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
         self.base.write(key, body, options).await
     }

@@ -77,6 +77,7 @@ impl Stored {
             checksum: Some(self.checksum.clone()),
             content_type: self.content_type.clone(),
             user: self.user.clone(),
+            version: None,
         }
     }
 }
@@ -203,6 +204,7 @@ impl Store for MemStore {
             server_copy: true,
             hierarchical: false,
             metadata: true,
+            ephemeral: true,
             max_key: None,
             max_size: None,
         }

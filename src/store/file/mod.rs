@@ -204,6 +204,7 @@ impl Store for FileStore {
             server_copy: true,
             hierarchical: true,
             metadata: false,
+            ephemeral: false,
             max_key: Some(MAX_PATH),
             max_size: None,
         }
