@@ -1,6 +1,7 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
 mod build;
+pub mod file;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use build::build;
 
-use crate::store::UrlOptions;
+use crate::store::{Place, UrlOptions};
 
 /// A run that was rehearsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,5 +196,16 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+    /// What tells an object from every other, through whichever store it is named: the root of
+    /// its store, and its key there.
+    #[must_use]
+    pub fn full_key(&self, store: usize, key: &str) -> Option<(&str, String)> {
+        let store = self.stores.get(store)?;
+        let place = Place {
+            root: store.root.clone(),
+            prefix: store.prefix.clone(),
+        };
+        Some((&store.root, place.full_key(key)))
     }
 }
