@@ -51,7 +51,9 @@ impl HostRule {
             _ => (rest, None),
         };
         if name.contains('*') {
-            return Err(wrong("'*' stands only for whole names in front, as in *.example.com"));
+            return Err(wrong(
+                "'*' stands only for whole names in front, as in *.example.com",
+            ));
         }
         let port = match port.map(str::parse::<u16>) {
             None => None,
@@ -276,8 +278,17 @@ mod tests {
             assert_eq!(Program::parse(text).expect(text).as_str(), text);
         }
         for text in [
-            "", "./kops", "../kops", "bin/kops", "/usr/../kops", "/usr//kops", "/", "/usr/",
-            "kops\n", "ko\0ps", "..",
+            "",
+            "./kops",
+            "../kops",
+            "bin/kops",
+            "/usr/../kops",
+            "/usr//kops",
+            "/",
+            "/usr/",
+            "kops\n",
+            "ko\0ps",
+            "..",
         ] {
             assert!(Program::parse(text).is_err(), "{text:?}");
         }
@@ -287,7 +298,10 @@ mod tests {
     fn a_variable_is_a_name_and_its_value_is_not_repeated() {
         assert!(EnvName::parse("MY_TOKEN2").is_ok());
         let fault = EnvName::parse("MY_TOKEN=hunter2").expect_err("no name");
-        assert!(fault.contains("MY_TOKEN") && !fault.contains("hunter2"), "{fault}");
+        assert!(
+            fault.contains("MY_TOKEN") && !fault.contains("hunter2"),
+            "{fault}"
+        );
         assert!(EnvName::parse("").is_err() && EnvName::parse("A B").is_err());
     }
 }

@@ -276,11 +276,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(
-        &self,
-        path: &[&str],
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>> {
+    fn list<T>(&self, path: &[&str], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>> {
         let Some(Value::Sequence(items)) = self.document.get(0, &YamlPath::keys(path)) else {
             return Err(self.error(path, "must be a list ([A, B])"));
         };
@@ -501,21 +497,45 @@ permissions:
         let none = settings.permission_set("none").expect("a set");
         assert_eq!(*none, PermissionSet::default());
         let error = settings.permission_set("nigthly").expect_err("no such set");
-        assert!(error.to_string().contains("did you mean 'nightly'?"), "{error}");
+        assert!(
+            error.to_string().contains("did you mean 'nightly'?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn every_fault_in_a_set_has_its_line() {
         for (set, words) in [
-            ("allow_wirte: []", "line 3, column 5: there is no permission 'allow_wirte' (did you mean 'allow_write'?)"),
-            ("read_only: yes please", "line 3, column 5: must be true or false"),
-            ("allow_http: example.com", "line 3, column 5: must be a list"),
-            ("allow_http:\n    - ok.example.com\n    - https://x", "line 5, column 7: 'https://x' can't be a host"),
-            ("allow_process: [./x]", "line 3, column 21: \"./x\" can't be a program"),
-            ("allow_env: ['A=hunter2']", "'A' can't be an environment variable"),
+            (
+                "allow_wirte: []",
+                "line 3, column 5: there is no permission 'allow_wirte' (did you mean 'allow_write'?)",
+            ),
+            (
+                "read_only: yes please",
+                "line 3, column 5: must be true or false",
+            ),
+            (
+                "allow_http: example.com",
+                "line 3, column 5: must be a list",
+            ),
+            (
+                "allow_http:\n    - ok.example.com\n    - https://x",
+                "line 5, column 7: 'https://x' can't be a host",
+            ),
+            (
+                "allow_process: [./x]",
+                "line 3, column 21: \"./x\" can't be a program",
+            ),
+            (
+                "allow_env: ['A=hunter2']",
+                "'A' can't be an environment variable",
+            ),
             ("allow_write: [rel]", "'rel' is no store's name"),
             ("allow_write: ['prd:x']", "there is no store named 'prd'"),
-            ("allow_write: ['s3://k:hunter2@b']", "credentials don't belong"),
+            (
+                "allow_write: ['s3://k:hunter2@b']",
+                "credentials don't belong",
+            ),
             ("allow_write: [1]", "must be a text"),
         ] {
             let text = format!("permissions:\n  a:\n    {set}\n");
@@ -524,7 +544,11 @@ permissions:
             assert!(!format!("{error} {:?}", error.hint_text()).contains("hunter2"));
         }
         let error = parse("permissions:\n  a: true\n").expect_err("no mapping");
-        assert!(error.to_string().contains("line 2, column 3: must be a mapping"));
+        assert!(
+            error
+                .to_string()
+                .contains("line 2, column 3: must be a mapping")
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use direct::Direct;
 use gate::Gate;
 use layer::Layer;
 use overlay::Overlay;
+use permissions::Grants;
 
 /// What happens to writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,20 @@ impl Session {
             gate: Arc::default(),
             layer: (mode == Mode::DryRun).then(Arc::default),
         }
+    }
+
+    /// The session, with no more than these permissions. Stores opened before keep theirs.
+    #[must_use]
+    pub fn granting(self, grants: Grants) -> Self {
+        Self {
+            gate: Arc::new(Gate { grants }),
+            ..self
+        }
+    }
+
+    /// What the run may do.
+    pub fn grants(&self) -> &Grants {
+        &self.gate.grants
     }
 
     /// What happens to writes.
