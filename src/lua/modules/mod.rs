@@ -8,6 +8,7 @@ mod hash;
 mod json;
 mod log;
 mod path;
+mod process;
 mod store;
 mod task;
 mod time;
@@ -32,6 +33,7 @@ pub static MODULES: &[&Module] = &[
     &json::MODULE,
     &log::MODULE,
     &path::MODULE,
+    &process::MODULE,
     &time::MODULE,
     &yaml::MODULE,
 ];
