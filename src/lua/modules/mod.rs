@@ -5,6 +5,7 @@ mod config;
 mod core;
 mod env;
 mod hash;
+mod http;
 mod json;
 mod log;
 mod path;
@@ -30,6 +31,7 @@ pub static MODULES: &[&Module] = &[
     &cli::MODULE,
     &env::MODULE,
     &hash::MODULE,
+    &http::MODULE,
     &json::MODULE,
     &log::MODULE,
     &path::MODULE,
