@@ -74,6 +74,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
+            _ if error.is_own_refusal() => Exit::REFUSED,
             ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed { .. } => Exit::CONFLICT,
             ErrorKind::Invalid | ErrorKind::InvalidKey => Exit::USAGE,
             _ => Exit::FAILED,

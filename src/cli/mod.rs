@@ -8,6 +8,7 @@ mod diff;
 mod exit;
 mod ls;
 mod output;
+mod permissions;
 mod progress;
 mod rm;
 mod run;
@@ -69,6 +70,11 @@ struct Global {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    #[command(flatten)]
+    stores: permissions::StoreGrants,
+    /// Taken over from the commands that run scripts.
+    #[arg(skip)]
+    script: permissions::ScriptGrants,
 }
 
 #[derive(Subcommand)]

@@ -37,6 +37,7 @@ use journal::Journal;
 use layer::Layer;
 use opened::Opened;
 use overlay::Overlay;
+use permissions::Grants;
 use plan::Origin;
 use tally::Tally;
 
@@ -97,6 +98,20 @@ impl Session {
             self.journal = Some(Arc::new(journal));
         }
         self
+    }
+
+    /// The session, with no more than these permissions. Stores opened before keep theirs.
+    #[must_use]
+    pub fn granting(self, grants: Grants) -> Self {
+        Self {
+            gate: Arc::new(Gate { grants }),
+            ..self
+        }
+    }
+
+    /// What the run may do.
+    pub fn grants(&self) -> &Grants {
+        &self.gate.grants
     }
 
     /// What happens to writes.

@@ -197,6 +197,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
     /// What tells an object from every other, through whichever store it is named: the root of
     /// its store, and its key there.
     #[must_use]
