@@ -21,6 +21,8 @@ pub(super) const KINDS: &[&str] = &[
     "throttled",
     "unavailable",
     "corrupt",
+    "locked",
+    "lock_lost",
     "invalid",
     "refused",
     "partial",
@@ -255,7 +257,7 @@ impl ScriptError {
             None if self.0.usage => 2,
             None => match self.kind() {
                 "refused" => 3,
-                "already_exists" | "precondition_failed" => 4,
+                "already_exists" | "precondition_failed" | "locked" | "lock_lost" => 4,
                 "partial" => 5,
                 _ => 1,
             },

@@ -8,19 +8,24 @@ use async_trait::async_trait;
 use super::gate::Gate;
 use crate::store::{
     Body, Capabilities, Error, Key, ListOptions, Listing, Meta, Object, Place, Precondition,
-    ReadOptions, Result, Store, WriteOptions,
+    ReadOptions, Result, Store, StoreUrl, WriteOptions,
 };
 
 /// A store behind the run's [`Gate`].
 #[derive(Clone)]
 pub(super) struct Direct {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     gate: Arc<Gate>,
 }
 
 impl Direct {
-    pub(super) fn new(base: Arc<dyn Store>, gate: Arc<Gate>) -> Self {
-        Self { base, gate }
+    pub(super) fn new(base: Arc<dyn Store>, url: &StoreUrl, gate: Arc<Gate>) -> Self {
+        Self {
+            base,
+            opened_at: Arc::new(url.clone()),
+            gate,
+        }
     }
 }
 
@@ -93,6 +98,10 @@ impl Store for Direct {
 
     fn backend(&self) -> &dyn Any {
         self.base.backend()
+    }
+
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

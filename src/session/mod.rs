@@ -6,6 +6,7 @@
 mod direct;
 mod gate;
 mod layer;
+pub mod lock;
 mod overlay;
 pub mod permissions;
 pub mod plan;
@@ -35,6 +36,9 @@ pub struct Session {
     registry: Registry,
     gate: Arc<Gate>,
     layer: Option<Arc<Layer>>,
+    /// Tells this run from all others.
+    run: String,
+    notes: lock::Notes,
 }
 
 impl Session {
@@ -42,9 +46,11 @@ impl Session {
     #[must_use]
     pub fn new(env: Env, mode: Mode) -> Self {
         Self {
+            notes: lock::Notes::new(&env),
             registry: Registry::new(env),
             gate: Arc::default(),
             layer: (mode == Mode::DryRun).then(Arc::default),
+            run: format!("{:08x}", fastrand::u32(..)),
         }
     }
 
@@ -61,6 +67,11 @@ impl Session {
         self.registry.env()
     }
 
+    /// What tells this run from all others.
+    pub fn run_id(&self) -> &str {
+        &self.run
+    }
+
     /// Opens the store at a URL.
     ///
     /// # Errors
@@ -70,10 +81,11 @@ impl Session {
         Ok(match &self.layer {
             Some(layer) => Arc::new(Overlay::new(
                 store,
+                url,
                 Arc::clone(layer),
                 Arc::clone(&self.gate),
             )),
-            None => Arc::new(Direct::new(store, Arc::clone(&self.gate))),
+            None => Arc::new(Direct::new(store, url, Arc::clone(&self.gate))),
         })
     }
 
@@ -128,6 +140,7 @@ mod tests {
         let layer = Arc::<Layer>::default();
         let overlay = Arc::new(Overlay::new(
             Arc::clone(&base),
+            &url,
             Arc::clone(&layer),
             Arc::default(),
         ));
@@ -260,7 +273,7 @@ mod tests {
             let url = StoreUrl::parse("memfs://b").expect("a literal URL");
             let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
             let base = Arc::new(ReadOnly(base)).at(folder);
-            let dry = Arc::new(Overlay::new(base, Arc::default(), Arc::default()));
+            let dry = Arc::new(Overlay::new(base, &url, Arc::default(), Arc::default()));
             let options = contract::Options {
                 many: 300,
                 large_size: 9 << 20,

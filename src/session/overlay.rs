@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::layer::{Action, Change, Changes, Content, Layer, Operation};
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, WriteOptions,
+    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
 };
 
 /// The most that a written object may have, as a dry run holds it in memory: 256 MiB. Copies
@@ -23,6 +23,7 @@ const MAX_WRITE: u64 = 256 << 20;
 #[derive(Clone)]
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     layer: Arc<Layer>,
     gate: Arc<Gate>,
     /// The folder as it was opened, of which this store may be a part.
@@ -30,10 +31,16 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(
+        base: Arc<dyn Store>,
+        url: &StoreUrl,
+        layer: Arc<Layer>,
+        gate: Arc<Gate>,
+    ) -> Self {
         let top = base.place().prefix.into();
         Self {
             base,
+            opened_at: Arc::new(url.clone()),
             layer,
             gate,
             top,
@@ -470,6 +477,10 @@ impl Store for Overlay {
 
     fn backend(&self) -> &dyn Any {
         self
+    }
+
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {
