@@ -164,6 +164,11 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
+            // What was stopped in the middle gives its locks back meanwhile.
+            let given_back =
+                async { tokio::time::timeout(GRACE, self.session.locks_given_back()).await };
+            // A lock that stays frees itself in time.
+            let _ = runtime.block_on(given_back);
             runtime.shutdown_timeout(GRACE);
         }
     }

@@ -75,7 +75,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             _ if error.is_own_refusal() => Exit::REFUSED,
-            ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed { .. } => Exit::CONFLICT,
+            ErrorKind::AlreadyExists
+            | ErrorKind::PreconditionFailed { .. }
+            | ErrorKind::Locked
+            | ErrorKind::LockLost => Exit::CONFLICT,
             ErrorKind::Invalid | ErrorKind::InvalidKey => Exit::USAGE,
             _ => Exit::FAILED,
         };

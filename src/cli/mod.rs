@@ -6,6 +6,7 @@ mod context;
 mod cp;
 mod diff;
 mod exit;
+mod lock;
 mod ls;
 mod output;
 mod permissions;
@@ -97,6 +98,8 @@ enum Command {
     Diff(diff::Diff),
     /// Show where the state store is
     Config(config::Config),
+    /// See who holds the locks of a store, and break one
+    Lock(lock::Lock),
 }
 
 /// Parses the process's arguments, does what they say, and gives the exit code.
@@ -143,6 +146,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Rm(rm) => rm.run(context).await,
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
+        Command::Lock(lock) => lock.run(context).await,
     };
     output::show_operations(context)?;
     result

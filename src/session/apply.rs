@@ -233,7 +233,12 @@ impl Session {
             opened: Arc::clone(&self.opened),
             layer: None,
             tally: Arc::default(),
+            run: match &journal {
+                Some(journal) => journal.run().to_owned(),
+                None => self.run.clone(),
+            },
             journal: journal.map(Arc::new),
+            notes: Arc::clone(&self.notes),
         }
     }
 

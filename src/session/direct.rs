@@ -14,7 +14,8 @@ use super::journal::{self, Deed, Intent, Journal, Line, Old};
 use super::tally::{Fate, Tally};
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Hasher, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, WriteOptions, is_reserved,
+    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
+    is_reserved,
 };
 
 /// How many objects are looked at at once before a batch of them is deleted.
@@ -27,6 +28,7 @@ const BATCH: usize = 1000;
 #[derive(Clone)]
 pub(super) struct Direct {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     gate: Arc<Gate>,
     tally: Arc<Tally>,
     /// `None` when nothing is kept, for this store or for the whole run.
@@ -36,6 +38,7 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) fn new(
         base: Arc<dyn Store>,
+        url: &StoreUrl,
         gate: Arc<Gate>,
         tally: Arc<Tally>,
         journal: Option<Arc<Journal>>,
@@ -44,6 +47,7 @@ impl Direct {
         Self {
             journal: journal.filter(|journal| journal.keeps(ephemeral)),
             base,
+            opened_at: Arc::new(url.clone()),
             gate,
             tally,
         }
@@ -381,6 +385,10 @@ impl Store for Direct {
 
     fn backend(&self) -> &dyn Any {
         self.base.backend()
+    }
+
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

@@ -12,6 +12,7 @@ mod host;
 mod identify;
 pub mod journal;
 mod layer;
+pub mod lock;
 mod opened;
 mod operation;
 mod overlay;
@@ -61,6 +62,9 @@ pub struct Session {
     layer: Option<Arc<Layer>>,
     tally: Arc<Tally>,
     journal: Option<Arc<Journal>>,
+    /// Tells this run from all others.
+    run: String,
+    notes: Arc<lock::Notes>,
 }
 
 impl Session {
@@ -79,6 +83,8 @@ impl Session {
             Mode::Plan => Some(Layer::for_plan()),
         };
         Self {
+            notes: Arc::new(lock::Notes::new(registry.env())),
+            run: format!("{:08x}", fastrand::u32(..)),
             registry,
             mode,
             gate: Arc::default(),
@@ -94,7 +100,7 @@ impl Session {
     pub fn journaled(mut self, settings: journal::Settings, work: journal::Work) -> Self {
         if self.mode == Mode::Direct {
             let opened = Arc::clone(&self.opened);
-            let journal = Journal::new(settings, self.registry.env(), work, opened);
+            let journal = Journal::new(settings, self.registry.env(), &self.run, work, opened);
             self.journal = Some(Arc::new(journal));
         }
         self
@@ -104,7 +110,10 @@ impl Session {
     #[must_use]
     pub fn granting(self, grants: Grants) -> Self {
         Self {
-            gate: Arc::new(Gate { grants }),
+            gate: Arc::new(Gate {
+                grants,
+                locks: Arc::clone(&self.gate.locks),
+            }),
             ..self
         }
     }
@@ -124,6 +133,11 @@ impl Session {
         self.registry.env()
     }
 
+    /// What tells this run from all others.
+    pub fn run_id(&self) -> &str {
+        &self.run
+    }
+
     /// Opens the store at a URL.
     ///
     /// # Errors
@@ -133,14 +147,15 @@ impl Session {
         self.opened.add(store.url(), url, store.place());
         let gate = Arc::clone(&self.gate);
         Ok(match &self.layer {
-            Some(layer) => Arc::new(Overlay::new(store, Arc::clone(layer), gate)),
-            None => Arc::new(self.direct(store)),
+            Some(layer) => Arc::new(Overlay::new(store, url, Arc::clone(layer), gate)),
+            None => Arc::new(self.direct(store, url)),
         })
     }
 
-    fn direct(&self, store: Arc<dyn Store>) -> Direct {
+    fn direct(&self, store: Arc<dyn Store>, url: &StoreUrl) -> Direct {
         Direct::new(
             store,
+            url,
             Arc::clone(&self.gate),
             Arc::clone(&self.tally),
             self.journal.clone(),

@@ -14,7 +14,7 @@ use super::layer::{Before, Change, Changes, Content, Deed, Layer, Recorded};
 use super::watched::Watched;
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, Tag, WriteOptions,
+    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
 };
 
 /// The most that a written object may have, as a dry run holds it in memory: 256 MiB. Copies
@@ -28,6 +28,7 @@ const MAX_SHOWN: u64 = 256 << 10;
 #[derive(Clone)]
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     layer: Arc<Layer>,
     gate: Arc<Gate>,
     /// The folder as it was opened, of which this store may be a part.
@@ -35,11 +36,17 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(
+        base: Arc<dyn Store>,
+        url: &StoreUrl,
+        layer: Arc<Layer>,
+        gate: Arc<Gate>,
+    ) -> Self {
         let top = base.place().prefix.into();
         let base = Watched::over(base, &layer);
         Self {
             base,
+            opened_at: Arc::new(url.clone()),
             layer,
             gate,
             top,
@@ -523,6 +530,10 @@ impl Store for Overlay {
 
     fn backend(&self) -> &dyn Any {
         self
+    }
+
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

@@ -196,6 +196,7 @@ impl Store for MemStore {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: true,
             delete_if_match: true,
             copy_conditions: true,
             max_conditional: None,

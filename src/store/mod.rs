@@ -217,6 +217,8 @@ pub struct Capabilities {
     pub if_absent: bool,
     /// [`Precondition::IfMatch`] on writes.
     pub if_match: bool,
+    /// Both are known to hold whatever the timing, so that nobody need try.
+    pub proven_conditions: bool,
     /// [`Precondition::IfMatch`] on deletes.
     pub delete_if_match: bool,
     /// Preconditions on server-side copies.
@@ -370,6 +372,12 @@ pub trait Store: Send + Sync + 'static {
     /// The backend itself, for backends that recognize their own kind as the source of a copy.
     /// A wrapper answers with what it wraps.
     fn backend(&self) -> &dyn Any;
+
+    /// The URL at which a run opened it, which is the same for every folder of it; `None` for a
+    /// store that no run opened.
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        None
+    }
 
     /// Why the store can't hold an object under this key, `None` when it can. Asks nobody.
     fn refuses(&self, key: &Key) -> Option<String> {

@@ -120,9 +120,15 @@ pub(super) fn tag_of(meta: &Meta) -> Option<String> {
 
 impl Journal {
     /// The journal of a run.
-    pub(super) fn new(settings: Settings, env: &Env, work: Work, opened: Arc<Opened>) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        env: &Env,
+        id: &str,
+        work: Work,
+        opened: Arc<Opened>,
+    ) -> Self {
         let about = About {
-            id: format!("{:08x}", fastrand::u32(..)),
+            id: id.to_owned(),
             kstate: env!("CARGO_PKG_VERSION").to_owned(),
             started: String::new(),
             who: host::who(env),
@@ -179,6 +185,11 @@ impl Journal {
     /// Whether changes of this store are kept.
     pub(super) fn keeps(&self, ephemeral: bool) -> bool {
         !ephemeral || self.settings.ephemeral
+    }
+
+    /// The run's name.
+    pub(super) fn run(&self) -> &str {
+        &self.about.id
     }
 
     /// The run's name, once it has changed something.

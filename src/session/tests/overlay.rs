@@ -44,6 +44,7 @@ async fn pair() -> (Arc<dyn Store>, Arc<dyn Store>, Arc<Layer>) {
     let layer = Arc::<Layer>::default();
     let overlay = Arc::new(Overlay::new(
         Arc::clone(&base),
+        &url,
         Arc::clone(&layer),
         Arc::default(),
     ));
@@ -173,7 +174,7 @@ async fn a_dry_run_keeps_the_contract_and_the_store_gets_no_write() {
         let url = StoreUrl::parse("memfs://b").expect("a literal URL");
         let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
         let base = Arc::new(ReadOnly(base)).at(folder);
-        let dry = Arc::new(Overlay::new(base, Arc::default(), Arc::default()));
+        let dry = Arc::new(Overlay::new(base, &url, Arc::default(), Arc::default()));
         let options = contract::Options {
             many: 300,
             large_size: 9 << 20,

@@ -212,6 +212,7 @@ impl Store for FileStore {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: true,
             delete_if_match: true,
             copy_conditions: true,
             max_conditional: None,

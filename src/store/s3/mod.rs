@@ -247,6 +247,7 @@ impl Store for S3Store {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: vendor.is_aws(),
             delete_if_match: vendor.delete_if_match,
             copy_conditions: vendor.late_conditions,
             max_conditional: (!vendor.late_conditions)
