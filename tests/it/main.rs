@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod lock;
 mod lua;
 mod real_servers;
 mod s3;
