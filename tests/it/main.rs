@@ -11,6 +11,7 @@
 
 mod commands;
 mod lua;
+mod permissions;
 mod real_servers;
 mod s3;
 mod s3_double;
