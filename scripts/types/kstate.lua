@@ -226,6 +226,20 @@ function Store:relation(target) end
 ---@return table # `if_absent` and `if_match`: whether a write that must fail was refused
 function Store:probe() end
 
+---@class kstate.options.Store.lock
+---@field ttl? string|number how long the lock stays when its holder is gone; default `"60s"`
+---@field wait? string|number how long to wait for another holder; default `"0s"`
+---@field min_strength? string `"atomic"` to refuse a store whose conditional writes can't be trusted; default `"advisory"`
+
+---Calls a function while this run holds a lock of the store, and returns what it returns.
+---
+---The lock is an object below `.kstate/locks` at the top of the store. It excludes other runs of kstate, not kOps. It is renewed meanwhile, and given back however the function ends. When it is lost (the process slept too long, or somebody broke the lock) the function is cancelled, and until it has ended no write of the run reaches any store. The function gets a table with `name`, `strength`, `fencing` (a number that grows with every acquisition) and `holder`. In a dry run nobody is asked and nothing is written.
+---@param name string of letters, digits, `-`, `_` and `.`
+---@param options? kstate.options.Store.lock
+---@param f function called with the lock
+---@return any # what the function returned
+function Store:lock(name, options, f) end
+
 ---A listing, for `for entry in store:list() do … end`. An entry is an object's metadata (`key`, `size`, `modified`, `tag`, `checksum`), or has a `prefix` when something lies below that name, or is `foreign` with a `reason` when it is nothing that a key can name.
 ---@class kstate.Listing: fun(): kstate.Entry?
 local Listing = {}

@@ -15,6 +15,8 @@ impl Exit {
     pub(super) const REFUSED: u8 = 3;
     pub(super) const CONFLICT: u8 = 4;
     pub(super) const PARTLY: u8 = 5;
+    /// A plan has something to do.
+    pub(super) const CHANGES: u8 = 6;
     /// As timeout(1) has it.
     pub(super) const TIMED_OUT: u8 = 124;
     pub(super) const INTERRUPTED: u8 = 130;
@@ -75,7 +77,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             _ if error.is_own_refusal() => Exit::REFUSED,
-            ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed { .. } => Exit::CONFLICT,
+            ErrorKind::AlreadyExists
+            | ErrorKind::PreconditionFailed { .. }
+            | ErrorKind::Locked
+            | ErrorKind::LockLost => Exit::CONFLICT,
             ErrorKind::Invalid | ErrorKind::InvalidKey => Exit::USAGE,
             _ => Exit::FAILED,
         };

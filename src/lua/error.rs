@@ -21,6 +21,8 @@ pub(super) const KINDS: &[&str] = &[
     "throttled",
     "unavailable",
     "corrupt",
+    "locked",
+    "lock_lost",
     "invalid",
     "refused",
     "partial",
@@ -266,7 +268,7 @@ impl ScriptError {
             None if self.0.is_own_refusal => 3,
             None => match self.kind() {
                 "refused" => 3,
-                "already_exists" | "precondition_failed" => 4,
+                "already_exists" | "precondition_failed" | "locked" | "lock_lost" => 4,
                 "partial" => 5,
                 _ => 1,
             },

@@ -121,18 +121,24 @@ fn stub_function(text: &mut String, function: &Def, name: &str) {
         put(text, &format!("---\n---{}", function.body));
     }
     for param in function.params {
-        let (mark, kind) = (optional(param), param.kind.name());
+        let (mark, kind) = match param.kind {
+            Type::Options => ("?", options_type(name)),
+            _ => (optional(param), param.kind.name()),
+        };
         put(
             text,
             &format!("---@param {}{mark} {kind} {}", param.name, param.doc),
         );
     }
-    if !function.options.is_empty() {
+    if has_options_last(function) {
         let mark = if needs_options(function) { "" } else { "?" };
         put(
             text,
             &format!("---@param options{mark} {}", options_type(name)),
         );
+    }
+    if let Some(left_out) = function.options_before_last() {
+        put(text, &overload(function, left_out));
     }
     for (kind, doc) in function.returns {
         put(text, &format!("---@return {kind} # {doc}"));
@@ -141,9 +147,32 @@ fn stub_function(text: &mut String, function: &Def, name: &str) {
     put(text, &format!("function {name}({}) end", names.join(", ")));
 }
 
+/// How a function is called without the options that stand before its last argument.
+fn overload(function: &Def, left_out: usize) -> String {
+    let this = function
+        .name
+        .split_once(':')
+        .map(|(class, _)| format!("self: kstate.{class}"));
+    let others = function.params.iter().enumerate();
+    let others = others.filter(|(position, _)| *position != left_out);
+    let others = others
+        .map(|(_, param)| format!("{}{}: {}", param.name, optional(param), param.kind.name()));
+    let taken: Vec<_> = this.into_iter().chain(others).collect();
+    let given: Vec<_> = function.returns.iter().map(|(kind, _)| *kind).collect();
+    format!(
+        "---@overload fun({}): {}",
+        taken.join(", "),
+        given.join(", ")
+    )
+}
+
 fn options_type(name: &str) -> String {
     let name = name.strip_prefix("kstate.").unwrap_or(name);
     format!("kstate.options.{}", name.replace(':', "."))
+}
+
+fn has_options_last(function: &Def) -> bool {
+    !function.options.is_empty() && function.options_before_last().is_none()
 }
 
 fn needs_options(function: &Def) -> bool {
@@ -151,7 +180,7 @@ fn needs_options(function: &Def) -> bool {
 }
 
 fn parameters(function: &Def) -> impl Iterator<Item = &'static str> {
-    let options = (!function.options.is_empty()).then_some("options");
+    let options = has_options_last(function).then_some("options");
     function
         .params
         .iter()
@@ -202,12 +231,13 @@ fn entry(text: &mut String, function: &Def, name: &str) {
 }
 
 fn list(text: &mut String, title: &str, params: &[Param]) {
-    if params.is_empty() {
+    let described = |param: &&Param| param.kind != Type::Options;
+    if !params.iter().any(|param| described(&param)) {
         return;
     }
     put(text, &format!("\n{title}:"));
     put(text, "");
-    for param in params {
+    for param in params.iter().filter(described) {
         let mark = match (param.optional, param.kind) {
             (true, _) => ", optional",
             (false, Type::Rest) => ", any number",

@@ -45,7 +45,7 @@ pub(super) struct Vm {
 impl Vm {
     /// Whether nothing is written.
     pub(super) fn is_dry_run(&self) -> bool {
-        self.host.session.mode() == Mode::DryRun
+        self.host.session.mode() != Mode::Direct
     }
 
     /// Stops a script that is only asked what it declares where it would begin to work.

@@ -37,6 +37,10 @@ pub enum ErrorKind {
     Unavailable,
     /// What arrived is not what was sent, or the service contradicts itself.
     Corrupt,
+    /// Somebody else holds the lock.
+    Locked,
+    /// The run had the lock, and has it no more.
+    LockLost,
     /// A setting, URL or argument that can't work.
     Invalid,
     /// Anything else.
@@ -57,6 +61,8 @@ impl ErrorKind {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::Locked => "locked",
+            Self::LockLost => "lock_lost",
             Self::Invalid => "invalid",
             Self::Other => "other",
         }

@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod lock;
 mod lua;
 mod permissions;
 mod real_servers;

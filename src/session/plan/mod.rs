@@ -1,11 +1,16 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
+mod build;
+pub mod file;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::store::UrlOptions;
+pub(super) use build::build;
+
+use crate::store::{Place, UrlOptions};
 
 /// A run that was rehearsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -180,6 +185,10 @@ pub struct SeenListing {
     /// Up to and including this name; `None` when it was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The names in it that are no objects: folders of a one-level listing, which end in a slash,
+    /// and what no key can name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 impl Plan {
@@ -187,5 +196,17 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// What tells an object from every other, through whichever store it is named: the root of
+    /// its store, and its key there.
+    #[must_use]
+    pub fn full_key(&self, store: usize, key: &str) -> Option<(&str, String)> {
+        let store = self.stores.get(store)?;
+        let place = Place {
+            root: store.root.clone(),
+            prefix: store.prefix.clone(),
+        };
+        Some((&store.root, place.full_key(key)))
     }
 }

@@ -212,6 +212,7 @@ impl Store for FileStore {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: true,
             delete_if_match: true,
             copy_conditions: true,
             max_conditional: None,
@@ -220,6 +221,7 @@ impl Store for FileStore {
             server_copy: true,
             hierarchical: true,
             metadata: false,
+            ephemeral: false,
             max_key: Some(MAX_PATH),
             max_size: None,
         }

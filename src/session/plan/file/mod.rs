@@ -1,0 +1,166 @@
+//! Plans in files: one JSON object a line, sealed by a checksum, encrypted on demand.
+
+mod check;
+mod lines;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+pub use seal::Recipients;
+
+use super::Plan;
+use crate::store::{Error, ErrorKind, Result};
+
+/// Writes a plan to a file, as a whole: a reader sees what was there before or the plan, also
+/// after a power cut. Only the user may read it. With recipients it is encrypted to them.
+///
+/// # Errors
+/// When the plan is not in order, or the file can't be written.
+pub fn save(plan: &Plan, path: &Path, recipients: &Recipients) -> Result<()> {
+    check::check(plan).map_err(|fault| broken(path, "save the plan to", &fault))?;
+    let failed = |error: io::Error| {
+        Error::new(ErrorKind::Other, "save the plan to", error.to_string())
+            .at(path.display(), None)
+            .hint("name a file in a folder that you may write to")
+    };
+    let target = target(path).map_err(failed)?;
+    let temporary = temporary_beside(&target);
+    let written = write_new(&temporary, plan, recipients);
+    let result = written.and_then(|()| rename(&temporary, &target));
+    if result.is_err() {
+        remove(&temporary);
+    }
+    result.map_err(failed)
+}
+
+/// Reads a plan from a file, or from standard input when the path is `-`. `identities` are files
+/// with the secret keys that open an encrypted one.
+///
+/// # Errors
+/// When the file can't be read or decrypted, is no plan, was written by another version of
+/// kstate, was cut or edited, or contradicts itself.
+pub fn load(path: &Path, identities: &[PathBuf]) -> Result<Plan> {
+    let bytes = read(path).map_err(|error| unreadable(path, "read the plan", &error))?;
+    let bytes = if seal::is_sealed(&bytes) {
+        seal::open(&bytes, path, identities)?
+    } else {
+        bytes
+    };
+    parse(&bytes).map_err(|fault| broken(path, "use the plan", &fault))
+}
+
+fn parse(bytes: &[u8]) -> Result<Plan, Fault> {
+    let plan = lines::decode(bytes)?;
+    check::check(&plan)?;
+    Ok(plan)
+}
+
+/// What is wrong with a plan.
+#[derive(Debug)]
+struct Fault {
+    kind: ErrorKind,
+    message: String,
+    hint: &'static str,
+}
+
+impl Fault {
+    /// The file is not what was saved.
+    fn damaged(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Corrupt,
+            message: message.into(),
+            hint: "a plan is never edited by hand; plan the script again",
+        }
+    }
+}
+
+fn broken(path: &Path, operation: &'static str, fault: &Fault) -> Error {
+    Error::new(fault.kind.clone(), operation, &fault.message)
+        .at(path.display(), None)
+        .hint(fault.hint)
+}
+
+fn unreadable(path: &Path, operation: &'static str, error: &io::Error) -> Error {
+    let (kind, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (ErrorKind::NotFound, "check its name"),
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::PermissionDenied {
+                action: None,
+                resource: None,
+            },
+            "ask its owner for it; it is readable by them alone",
+        ),
+        _ => (ErrorKind::Other, "check that it is a file"),
+    };
+    Error::new(kind, operation, error.to_string())
+        .at(path.display(), None)
+        .hint(hint)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files that the user names: plans and age keys"
+)]
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    std::fs::read(path)
+}
+
+/// The file that a path leads to: a link stays a link. Nothing but a file is ever replaced.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => std::fs::canonicalize(path),
+        Ok(_) => Err(io::Error::other("it exists and is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
+            Ok(path.to_owned())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn temporary_beside(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{:016x}.tmp", fastrand::u64(..)))
+}
+
+fn write_new(path: &Path, plan: &Plan, recipients: &Recipients) -> io::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut out = BufWriter::new(&file);
+    match recipients.encryptor() {
+        Some(encryptor) => {
+            let mut sealed = encryptor?.wrap_output(&mut out)?;
+            lines::encode(plan, &mut sealed)?;
+            sealed.finish()?;
+        }
+        None => lines::encode(plan, &mut out)?,
+    }
+    out.flush()?;
+    drop(out);
+    file.sync_all()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the file that the user names")]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    let folder = to.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[expect(clippy::disallowed_methods, reason = "our own half-written file")]
+fn remove(path: &Path) {
+    // Nothing to tell: the error that led here is the reason.
+    let _ = std::fs::remove_file(path);
+}
