@@ -18,6 +18,7 @@ mod s3;
 mod s3_double;
 mod s3_double_test;
 mod scripts;
+mod session;
 mod store_file;
 mod store_model;
 mod support;
