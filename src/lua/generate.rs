@@ -29,6 +29,11 @@ error object.
 
 `kstate.null` stands for null, `kstate.version` is kstate's version, and `kstate.dry_run` tells
 whether nothing is written.
+
+A script runs from top to bottom, or returns `{ summary, flags, args, permissions, main }`:
+`permissions` says what `main` needs beyond stores, as `{ http = { \"api.example.com\" },
+process = { \"kops\" }, env = { \"API_TOKEN\" } }`, each of which may be left out. It grants
+nothing; [Permissions](permissions.md) tells what does.
 ";
 
 /// The stubs for editors, in the annotations of the Lua language server.

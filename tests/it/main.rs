@@ -12,6 +12,7 @@
 mod commands;
 mod lock;
 mod lua;
+mod permissions;
 mod real_servers;
 mod s3;
 mod s3_double;
