@@ -3,7 +3,7 @@
 mod advisory;
 mod command;
 mod lost;
-mod race;
+pub(crate) mod race;
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
