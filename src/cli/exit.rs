@@ -15,6 +15,8 @@ impl Exit {
     pub(super) const REFUSED: u8 = 3;
     pub(super) const CONFLICT: u8 = 4;
     pub(super) const PARTLY: u8 = 5;
+    /// Of plans only.
+    pub(super) const CHANGES: u8 = 6;
     /// As timeout(1) has it.
     pub(super) const TIMED_OUT: u8 = 124;
     pub(super) const INTERRUPTED: u8 = 130;

@@ -8,6 +8,7 @@ mod diff;
 mod exit;
 mod ls;
 mod output;
+mod plan;
 mod progress;
 mod rm;
 mod run;
@@ -39,7 +40,7 @@ name of a store in kstate's own configuration, or NAME:sub/folder. `state` is th
 that kOps would use.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
-it, 5 partly done (run it again to go on), 130 interrupted.";
+it, 5 partly done (run it again to go on), 6 the plan has changes, 130 interrupted.";
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
@@ -75,6 +76,8 @@ struct Global {
 enum Command {
     /// Run a Lua script
     Run(run::Run),
+    /// Look at a plan
+    Plan(plan::Plan),
     /// List what lies in a store
     Ls(ls::Ls),
     /// Print an object
@@ -129,6 +132,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
         // Runs on a thread of its own kind, before this.
         Command::Run(_) => Ok(Exit::DONE),
+        Command::Plan(plan) => plan.run(context),
         Command::Ls(ls) => ls.run(context).await,
         Command::Cat(cat) => cat.run(context).await,
         Command::Stat(stat) => stat.run(context).await,

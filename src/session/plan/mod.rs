@@ -1,6 +1,10 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
+pub mod difference;
 pub mod file;
+pub mod summary;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
