@@ -11,6 +11,7 @@
 
 mod commands;
 mod lua;
+mod plan_show;
 mod real_servers;
 mod s3;
 mod s3_double;

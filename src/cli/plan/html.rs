@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::text::visible_line;
-use super::view::{View, bytes, counts, remark, reservations, sizes, totals, verb};
+use super::view::{View, bytes, counts, more, reservations, totals, verb};
 use crate::session::plan::difference::{
     Difference, FieldChange, FieldDifference, Line, LineKind, Listed,
 };
@@ -188,6 +188,10 @@ impl Page<'_> {
             let options = safe(&options.join(", "));
             writeln!(self.out, "<p class=\"soft\">{options}</p>")?;
         }
+        if store.groups.len() > 1 {
+            let words = totals(&store.totals);
+            writeln!(self.out, "<p class=\"soft\">{words}</p>")?;
+        }
         for group in &store.groups {
             self.group(group)?;
         }
@@ -203,30 +207,36 @@ impl Page<'_> {
         let words = totals(&group.totals);
         writeln!(
             self.out,
-            "<section class=\"group card\">\n<h3>{name}</h3>\n<p class=\"soft\">{words}</p>\n<ul class=\"objects\">"
+            "<section class=\"group card\">\n<h3>{name}</h3>\n<p class=\"soft\">{words}</p>"
         )?;
+        let base = self.view.source_base(group);
+        if let Some(base) = &base {
+            let base = safe(base);
+            writeln!(
+                self.out,
+                "<p class=\"soft\">→ copies from <code>{base}</code></p>"
+            )?;
+        }
+        self.out.push_str("<ul class=\"objects\">\n");
         for object in &group.objects {
-            self.object(object)?;
+            self.object(object, base.as_deref())?;
         }
         self.out.push_str("</ul>\n</section>\n");
         Ok(())
     }
 
-    fn object(&mut self, object: &ObjectSummary) -> fmt::Result {
+    fn object(&mut self, object: &ObjectSummary, base: Option<&str>) -> fmt::Result {
         self.out.push_str("<li>\n");
         if let [at] = object.steps[..] {
-            self.step(object, at)?;
+            self.step(object, at, base)?;
         } else {
             let number = count(object.steps.len() as u64, "step");
-            self.line(
-                object.net,
-                &object.name,
-                &format!("in the end, after {number}"),
-            )?;
+            let words = format!("in the end, after {number}");
+            self.line(object.net, &object.name, &words)?;
             self.out.push_str("<ol class=\"steps\">\n");
             for at in &object.steps {
                 self.out.push_str("<li>\n");
-                self.step(object, *at)?;
+                self.step(object, *at, base)?;
                 self.out.push_str("</li>\n");
             }
             self.out.push_str("</ol>\n");
@@ -245,26 +255,15 @@ impl Page<'_> {
         )
     }
 
-    fn step(&mut self, object: &ObjectSummary, at: usize) -> fmt::Result {
+    fn step(&mut self, object: &ObjectSummary, at: usize, base: Option<&str>) -> fmt::Result {
         let view = self.view;
         let step = &view.plan.steps[at];
         let difference = view.difference(object, step);
-        let words = [
-            Some(sizes(step)),
-            remark(&difference, step).map(str::to_owned),
-        ];
-        let words: Vec<_> = words
-            .into_iter()
-            .flatten()
-            .filter(|part| !part.is_empty())
-            .collect();
-        self.line(effect(step), &object.name, &words.join(", "))?;
-        if let Some(source) = view.source(step) {
-            writeln!(
-                self.out,
-                "<p class=\"soft\">from <code>{}</code></p>",
-                safe(&source)
-            )?;
+        let about = view.about(object, step, &difference);
+        self.line(effect(step), &object.name, &about)?;
+        if let Some(source) = view.source_beside(base, object, step) {
+            let source = safe(&source);
+            writeln!(self.out, "<p class=\"soft\">from <code>{source}</code></p>")?;
         }
         for (name, value) in view.metadata(step) {
             let (name, value) = (safe(&name), safe(&value));
@@ -290,8 +289,8 @@ impl Page<'_> {
         if has_fields {
             self.fields(&text.fields, &name)?;
         }
-        for words in reservations(difference, self.view.detail) {
-            writeln!(self.out, "<p class=\"soft\">{}</p>", safe(words))?;
+        for (words, _) in reservations(difference) {
+            writeln!(self.out, "<p class=\"soft\">{words}</p>")?;
         }
         if text.lines.first.is_empty() {
             return Ok(());
@@ -338,10 +337,10 @@ impl Page<'_> {
             self.out.push_str("</tr>\n");
         }
         if fields.more > 0 {
-            let words = count(fields.more as u64, "field");
+            let words = more(fields.more, "field");
             writeln!(
                 self.out,
-                "<tr><td colspan=\"3\" class=\"soft\">… {words} more: --full shows all</td></tr>"
+                "<tr><td colspan=\"3\" class=\"soft\">{words}: --full shows all</td></tr>"
             )?;
         }
         self.out.push_str("</tbody>\n</table>\n</div>\n");
@@ -390,11 +389,8 @@ impl Page<'_> {
         }
         self.out.push_str("</pre></div>\n");
         if lines.more > 0 {
-            let words = count(lines.more as u64, "line");
-            writeln!(
-                self.out,
-                "<p class=\"soft\">… {words} more: --full shows all</p>"
-            )?;
+            let words = more(lines.more, "line");
+            writeln!(self.out, "<p class=\"soft\">{words}: --full shows all</p>")?;
         }
         Ok(())
     }

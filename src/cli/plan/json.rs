@@ -109,10 +109,10 @@ fn step_json(view: &View, object: &ObjectSummary, at: usize) -> Value {
     value
 }
 
-/// What must be there when the step begins. The tag of a secret may be a hash of it.
+/// What must be there when the step begins.
 fn expects_json(view: &View, object: &ObjectSummary, step: &Step) -> Value {
     match &step.expects {
-        Expects::Tag(_) if view.hides_object(object) => json!({ "tag": null }),
+        Expects::Tag(_) if !view.shows_version(object, step) => json!({ "tag": null }),
         expects => json!(expects),
     }
 }

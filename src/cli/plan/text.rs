@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::view::{View, bytes, remark, reservations, sizes, totals};
+use super::view::{View, more, reservations, totals};
 use crate::session::plan::difference::{Difference, FieldDifference, Line, LineKind, Listed};
 use crate::session::plan::summary::{Effect, Group, ObjectSummary, effect};
 use crate::text::visible;
@@ -43,6 +43,9 @@ impl Page<'_> {
             if !options.is_empty() {
                 write!(self.out, " ({})", visible(&options))?;
             }
+            if store.groups.len() > 1 {
+                write!(self.out, ": {}", totals(&store.totals))?;
+            }
             writeln!(self.out)?;
             for group in &store.groups {
                 self.group(group)?;
@@ -76,10 +79,7 @@ impl Page<'_> {
     }
 
     fn foot(&mut self) -> fmt::Result {
-        let totals_of_all = &self.view.summary.totals;
-        let words = [totals(totals_of_all), bytes(totals_of_all)];
-        let words: Vec<_> = words.into_iter().filter(|part| !part.is_empty()).collect();
-        let words = self.paint(BOLD, &words.join("; "));
+        let words = self.paint(BOLD, &totals(&self.view.summary.totals));
         writeln!(self.out, "\nIn total: {words}")?;
         if !self.view.plan.is_empty() {
             writeln!(self.out, "Do it with: {}", visible(&self.view.apply))?;
@@ -91,15 +91,18 @@ impl Page<'_> {
         let name = group.cluster.as_deref().unwrap_or("(store)");
         let name = self.paint(BOLD, &visible(name));
         writeln!(self.out, "\n  {name}: {}", totals(&group.totals))?;
+        let base = self.view.source_base(group);
+        if let Some(base) = &base {
+            writeln!(self.out, "    (→ copies from {})", visible(base))?;
+        }
         for object in &group.objects {
-            self.object(object)?;
+            self.object(object, base.as_deref())?;
         }
         Ok(())
     }
 
-    fn object(&mut self, object: &ObjectSummary) -> fmt::Result {
-        let steps = &self.view.plan.steps;
-        if object.steps.len() > 1 {
+    fn object(&mut self, object: &ObjectSummary, base: Option<&str>) -> fmt::Result {
+        let [at] = object.steps[..] else {
             let words = match object.net {
                 Effect::Nothing => "as before in the end",
                 _ => "in the end",
@@ -108,39 +111,39 @@ impl Page<'_> {
             let name = visible(&object.name);
             let number = object.steps.len();
             writeln!(self.out, "    {sign} {name}: {words}, after {number} steps")?;
-        }
-        for at in &object.steps {
-            let (step, mut line) = (&steps[*at], String::new());
-            let indent = if object.steps.len() > 1 {
-                "      "
-            } else {
-                "    "
-            };
-            let sign = self.sign(effect(step));
-            write!(line, "{indent}{sign} {}", visible(&object.name))?;
-            let difference = self.view.difference(object, step);
-            let source = self
-                .view
-                .source(step)
-                .map(|source| format!("from {source}"));
-            let remark = remark(&difference, step).map(str::to_owned);
-            let words = [Some(sizes(step)), source, remark];
-            let words: Vec<_> = words
-                .into_iter()
-                .flatten()
-                .filter(|part| !part.is_empty())
-                .collect();
-            if !words.is_empty() {
-                let words = format!("({})", visible(&words.join(", ")));
-                write!(line, " {}", self.paint(DIM, &words))?;
+            for at in &object.steps {
+                self.step(object, *at, base, "      ")?;
             }
-            writeln!(self.out, "{line}")?;
-            for (name, value) in self.view.metadata(step) {
-                writeln!(self.out, "        {}: {}", visible(&name), visible(&value))?;
-            }
-            self.difference(&difference)?;
+            return Ok(());
+        };
+        self.step(object, at, base, "    ")
+    }
+
+    fn step(
+        &mut self,
+        object: &ObjectSummary,
+        at: usize,
+        base: Option<&str>,
+        indent: &str,
+    ) -> fmt::Result {
+        let view = self.view;
+        let step = &view.plan.steps[at];
+        let difference = view.difference(object, step);
+        let sign = self.sign(effect(step));
+        write!(self.out, "{indent}{sign} {}", visible(&object.name))?;
+        let about = view.about(object, step, &difference);
+        if !about.is_empty() {
+            let about = self.paint(DIM, &format!("({about})"));
+            write!(self.out, " {about}")?;
         }
-        Ok(())
+        if let Some(source) = view.source_beside(base, object, step) {
+            write!(self.out, " from {}", visible(&source))?;
+        }
+        writeln!(self.out)?;
+        for (name, value) in view.metadata(step) {
+            writeln!(self.out, "        {}: {}", visible(&name), visible(&value))?;
+        }
+        self.difference(&difference)
     }
 
     fn difference(&mut self, difference: &Difference) -> fmt::Result {
@@ -161,9 +164,11 @@ impl Page<'_> {
         if text.fields.first.is_empty() || self.view.detail.full {
             self.lines(&text.lines, "        ")?;
         }
-        for words in reservations(difference, self.view.detail) {
-            let words = self.paint(DIM, &format!("({words})"));
-            writeln!(self.out, "        {words}")?;
+        for (words, flag) in reservations(difference) {
+            if flag != "--full" || !self.view.detail.full {
+                let words = self.paint(DIM, &format!("({words}: {flag} shows it)"));
+                writeln!(self.out, "        {words}")?;
+            }
         }
         Ok(())
     }
@@ -211,10 +216,7 @@ impl Page<'_> {
         if number == 0 {
             return Ok(());
         }
-        let words = format!(
-            "… {} more: --full shows all",
-            crate::text::count(number as u64, what)
-        );
+        let words = format!("{}: --full shows all", more(number, what));
         writeln!(self.out, "        {}", self.paint(DIM, &words))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::mask::mask;
 use crate::session::plan::difference::{Detail, Difference, difference};
-use crate::session::plan::summary::{Effect, ObjectSummary, Summary, Totals};
+use crate::session::plan::summary::{Effect, Group, ObjectSummary, Summary, Totals};
 use crate::session::plan::{Plan, PlannedChange, Step};
 use crate::text::{count, human_size};
 
@@ -119,22 +119,83 @@ impl<'a> View<'a> {
         content_type.chain(user).collect()
     }
 
-    /// The SHA-256 of what a step writes, unless the file is a secret: that of a short one can be
-    /// guessed.
-    pub(super) fn hash(&self, object: &ObjectSummary, step: &'a Step) -> Option<&'a str> {
+    /// Where most copies of a cluster come from: the place that has them under the same names.
+    pub(super) fn source_base(&self, group: &Group) -> Option<String> {
+        group.objects.iter().find_map(|object| {
+            let step = object
+                .steps
+                .iter()
+                .find_map(|at| self.plan.steps.get(*at))?;
+            let source = self.source(step)?;
+            let base = source.strip_suffix(&object.name)?.strip_suffix('/')?;
+            Some(base.to_owned())
+        })
+    }
+
+    /// The full URL of what a step copies, where `base` doesn't say it already.
+    pub(super) fn source_beside(
+        &self,
+        base: Option<&str>,
+        object: &ObjectSummary,
+        step: &Step,
+    ) -> Option<String> {
+        let told = base.map(|base| format!("{base}/{}", object.name));
+        self.source(step)
+            .filter(|source| told.as_ref() != Some(source))
+    }
+
+    /// The SHA-256 of what a step writes, unless some of it is hidden: a short secret can be
+    /// guessed from it.
+    pub(super) fn hash<'b>(&self, object: &ObjectSummary, step: &'b Step) -> Option<&'b str> {
         match &step.change {
-            PlannedChange::Write { content, .. } if !self.hides_object(object) => Some(content),
+            PlannedChange::Write { content, .. } if !self.hides_some(object, Some(content)) => {
+                Some(content)
+            }
             _ => None,
         }
     }
 
+    /// Whether the version that a step expects may be shown. It may be a hash of a secret.
+    pub(super) fn shows_version(&self, object: &ObjectSummary, step: &Step) -> bool {
+        !self.hides_some(object, step.before.as_deref())
+    }
+
+    /// Whether any of an object's bytes may not be shown.
+    fn hides_some(&self, object: &ObjectSummary, content: Option<&str>) -> bool {
+        let bytes = content.and_then(|hash| self.plan.contents.get(hash));
+        let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let is_masked = text.is_some_and(|text| self.masked(text) != text);
+        self.hides_object(object) || is_masked
+    }
+
     /// Whether nothing of an object's bytes may be shown.
-    pub(super) fn hides_object(&self, object: &ObjectSummary) -> bool {
+    fn hides_object(&self, object: &ObjectSummary) -> bool {
         object.is_secret && !self.detail.show_secrets
     }
 
     pub(super) fn difference(&self, object: &ObjectSummary, step: &Step) -> Difference {
         difference(self.plan, step, object.is_secret, self.detail)
+    }
+
+    /// What is said of a step beside the name of its object: sizes, and what stands in for a
+    /// difference that can't be shown.
+    pub(super) fn about(
+        &self,
+        object: &ObjectSummary,
+        step: &Step,
+        difference: &Difference,
+    ) -> String {
+        let remark = remark(difference, step);
+        let hash = match difference {
+            Difference::Binary | Difference::TooLarge | Difference::Unknown => {
+                self.hash(object, step)
+            }
+            _ => None,
+        };
+        let hash = hash.map(|hash| format!("SHA-256 {}…", hash.get(..16).unwrap_or(hash)));
+        let parts = [Some(sizes(step)), remark.map(str::to_owned), hash];
+        let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(", ")
     }
 
     /// What the plan was computed from.
@@ -166,7 +227,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// `1 to create, 2 to change`.
+/// `1 to create, 2 to change; 1.2 KiB to write`.
 pub(super) fn totals(totals: &Totals) -> String {
     let parts: Vec<String> = counts(totals)
         .map(|(effect, number)| match effect {
@@ -174,10 +235,18 @@ pub(super) fn totals(totals: &Totals) -> String {
             effect => format!("{number} to {}", verb(effect)),
         })
         .collect();
-    if parts.is_empty() {
-        return "nothing to do".to_owned();
+    let bytes = bytes(totals);
+    match (parts.is_empty(), bytes.is_empty()) {
+        (true, _) => "nothing to do".to_owned(),
+        (false, true) => parts.join(", "),
+        (false, false) => format!("{}; {bytes}", parts.join(", ")),
     }
-    parts.join(", ")
+}
+
+/// `… 1 more line`, `… 2 more lines`.
+pub(super) fn more(number: usize, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("… {number} more {what}{end}")
 }
 
 /// How many objects change in each way, without those in which none does.
@@ -220,7 +289,7 @@ pub(super) fn verb(effect: Effect) -> &'static str {
 }
 
 /// The sizes before and after a step: `1.0 KiB`, `1.0 KiB → 2.0 KiB`.
-pub(super) fn sizes(step: &Step) -> String {
+fn sizes(step: &Step) -> String {
     let after = match step.change {
         PlannedChange::Write { size, .. } | PlannedChange::Copy { size, .. } => Some(size),
         PlannedChange::Delete => None,
@@ -241,30 +310,29 @@ pub(super) fn sizes(step: &Step) -> String {
 }
 
 /// Why no difference is shown, where that needs a word.
-pub(super) fn remark(difference: &Difference, step: &Step) -> Option<&'static str> {
-    let is_copy = matches!(step.change, PlannedChange::Copy { .. });
+fn remark(difference: &Difference, step: &Step) -> Option<&'static str> {
+    if matches!(step.change, PlannedChange::Copy { .. }) {
+        return None;
+    }
     match difference {
         Difference::Same => Some("the same bytes"),
         Difference::Secret => Some("a secret, not shown"),
         Difference::Binary => Some("not text"),
         Difference::TooLarge => Some("too large to show"),
-        Difference::Unknown if is_copy => None,
         Difference::Unknown => Some("what it replaces is not text, or too large to show"),
         Difference::Deleted | Difference::Text(_) => None,
     }
 }
 
-/// What the difference of a text doesn't show.
-pub(super) fn reservations(difference: &Difference, detail: Detail) -> Vec<&'static str> {
+/// What the difference of a text doesn't show, and the flag that shows it.
+pub(super) fn reservations(difference: &Difference) -> Vec<(&'static str, &'static str)> {
     let Difference::Text(text) = difference else {
         return Vec::new();
     };
-    let mut all = Vec::new();
-    if text.comments && !detail.full {
-        all.push("comments change too: --full shows the lines");
-    }
-    if text.hidden {
-        all.push("some of what changes is hidden: --show-secrets shows it");
-    }
-    all
+    let all = [
+        (text.comments, "comments change too", "--full"),
+        (text.hidden, "some of it is hidden", "--show-secrets"),
+    ];
+    let all = all.into_iter().filter(|(is_so, ..)| *is_so);
+    all.map(|(_, words, flag)| (words, flag)).collect()
 }

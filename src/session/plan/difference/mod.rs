@@ -122,6 +122,7 @@ pub fn difference(plan: &Plan, step: &Step, is_secret: bool, detail: Detail) -> 
     match (before.and_then(bytes), after.and_then(bytes)) {
         (Some(before), Some(after)) => compare(before, after, is_secret, detail),
         _ if is_secret && !detail.show_secrets => Difference::Secret,
+        (_, Some(Some(known))) if Text::new(known, detail).is_none() => Difference::Binary,
         _ => Difference::Unknown,
     }
 }
@@ -148,7 +149,10 @@ pub fn compare(
         return Difference::Binary;
     };
     let is_change = before.is_some() && after.is_some();
-    let (lines, hides_lines) = lines::unified(&old, &new, detail);
+    let (mut lines, hides_lines) = lines::unified(&old, &new, detail);
+    if !is_change {
+        lines.retain(|line| line.kind != LineKind::Place);
+    }
     let changes = || fields::changes(&old, &new, detail);
     let (fields, hides_fields) = is_change.then(changes).flatten().unwrap_or_default();
     let limit = if is_change {

@@ -272,9 +272,8 @@ fn what_is_no_text_or_very_long_is_not_compared() {
 #[test]
 fn long_differences_are_cut_unless_all_is_asked_for() {
     let numbers = |start: u32| {
-        (start..start + 500)
-            .map(|n| format!("{n}\n"))
-            .collect::<String>()
+        let lines = (start..start + 500).map(|number| number.to_string());
+        lines.collect::<Vec<_>>().join("\n") + "\n"
     };
     let shown = texts(&numbers(0), &numbers(1000), Detail::default());
     assert_eq!((shown.lines.first.len(), shown.lines.more), (80, 1001 - 80));
@@ -291,5 +290,5 @@ fn long_differences_are_cut_unless_all_is_asked_for() {
     else {
         panic!("a text");
     };
-    assert_eq!((new.lines.first.len(), new.lines.more), (20, 501 - 20));
+    assert_eq!((new.lines.first.len(), new.lines.more), (20, 500 - 20));
 }

@@ -90,6 +90,10 @@ fn an_object_is_shown_with_its_cluster() {
             "{url} {key}"
         );
     }
+}
+
+#[test]
+fn what_is_in_no_cluster_is_shown_with_the_store() {
     for (url, key) in [
         ("s3://b", "notes"),
         ("s3://b", "x/y"),
