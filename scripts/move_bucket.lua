@@ -7,7 +7,8 @@
 --   4 verify      every object
 --   5 config      rewritten to the new place, written last, and only if nobody else wrote it
 --   6 next        what a person must do now
--- The source is never touched. Running it again finishes what was interrupted.
+-- The source is never touched. Running it again finishes what was interrupted. Meanwhile the
+-- destination is locked against other runs of kstate.
 
 local kstate = kstate
 local config, store, log = kstate.config, kstate.store, kstate.log
@@ -446,9 +447,7 @@ local function result_of(cluster)
   }
 end
 
-local function main(ctx)
-  local from, to = store.open(ctx.flags.from or state_store()), store.open(ctx.flags.to)
-  local honours = check_stores(from, to)
+local function run(ctx, from, to, honours)
   local todo, refused = look(ctx, from, to)
   local moved, results, failure = {}, kstate.array({}), nil
   if #refused == 0 then
@@ -483,6 +482,14 @@ local function main(ctx)
   return #refused > 0 and 3 or 0
 end
 
+local function main(ctx)
+  local from, to = store.open(ctx.flags.from or state_store()), store.open(ctx.flags.to)
+  local honours = check_stores(from, to)
+  return to:lock("store", { ttl = "30s", wait = ctx.flags.lock_wait }, function()
+    return run(ctx, from, to, honours)
+  end)
+end
+
 return {
   summary = "Move clusters from one state store to another",
   flags = {
@@ -495,6 +502,7 @@ return {
     { name = "verify", type = "string", choices = { "checksum", "content" }, default = "checksum", doc = "how the copy is compared with its source" },
     { name = "base", type = "string", choices = { "auto", "here", "there" }, default = "auto", doc = "for a config whose configBase lies elsewhere: take the tree below --from, or the one it names" },
     { name = "update_config", type = "boolean", doc = "rewrite kops_state_store in the file that it came from" },
+    { name = "lock_wait", type = "duration", default = "1m", doc = "how long to wait for another run that writes to the destination" },
     { name = "yes", type = "boolean", doc = "don't ask" },
     { name = "json", type = "boolean", doc = "print the result as JSON" },
   },

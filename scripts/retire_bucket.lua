@@ -8,7 +8,7 @@
 --     writes anew by itself
 --   4 a person typed the cluster's name, or --yes was given
 -- `config` goes first, so that kOps can't work with what is left when this is interrupted.
--- Running it again goes on.
+-- Running it again goes on. Meanwhile both places are locked against other runs of kstate.
 
 local kstate = kstate
 local config, store, log, task = kstate.config, kstate.store, kstate.log, kstate.task
@@ -183,25 +183,7 @@ local function delete_tree(tree, objects, concurrency)
   return deleted
 end
 
-local function main(ctx)
-  local from = store.open(ctx.flags.from)
-  local to = store.open(ctx.flags.to or "state")
-  if from:relation(to) ~= "apart" then
-    error(kstate.error({ kind = "refused", message = "the old place and the new one are not apart: nothing can be deleted safely" }))
-  end
-  local current = config.state_store()
-  if current.url and store.open("state"):relation(from) == "same" then
-    error(kstate.error({
-      kind = "refused",
-      message = ("%s is the state store that kops works with (%s)"):format(from:url(), current.reason),
-      hint = "make the new place the state store first, or exchange --from and --to",
-    }))
-  end
-  local names = ctx.flags.all_clusters and config.clusters(from) or ctx.flags.cluster or {}
-  if #names == 0 then
-    error(kstate.error({ kind = "refused", message = "no cluster to retire", hint = "name them with --cluster NAME, or take --all-clusters" }))
-  end
-
+local function retire(ctx, from, to, names)
   local ready, refused = {}, {}
   for _, name in ipairs(names) do
     local cluster = { name = name, to = to, tree = from:at(name), new = to:at(name), objects = {}, verify = ctx.flags.verify }
@@ -250,6 +232,35 @@ local function main(ctx)
   return #refused > 0 and 3 or 0
 end
 
+local function main(ctx)
+  local from = store.open(ctx.flags.from)
+  local to = store.open(ctx.flags.to or "state")
+  if from:relation(to) ~= "apart" then
+    error(kstate.error({ kind = "refused", message = "the old place and the new one are not apart: nothing can be deleted safely" }))
+  end
+  local current = config.state_store()
+  if current.url and store.open("state"):relation(from) == "same" then
+    error(kstate.error({
+      kind = "refused",
+      message = ("%s is the state store that kops works with (%s)"):format(from:url(), current.reason),
+      hint = "make the new place the state store first, or exchange --from and --to",
+    }))
+  end
+
+  -- Both are there, or this says which is not.
+  local here = config.clusters(from), config.clusters(to)
+  local names = ctx.flags.all_clusters and here or ctx.flags.cluster or {}
+  if #names == 0 then
+    error(kstate.error({ kind = "refused", message = "no cluster to retire", hint = "name them with --cluster NAME, or take --all-clusters" }))
+  end
+  local how = { ttl = "30s", wait = ctx.flags.lock_wait }
+  return from:lock("store", how, function()
+    return to:lock("store", how, function()
+      return retire(ctx, from, to, names)
+    end)
+  end)
+end
+
 return {
   summary = "Delete moved clusters from the place they were moved from",
   flags = {
@@ -259,6 +270,7 @@ return {
     { name = "all_clusters", type = "boolean", doc = "retire every cluster of the old place" },
     { name = "verify", type = "string", choices = { "checksum", "content" }, default = "checksum", doc = "how old and new objects are compared" },
     { name = "concurrency", type = "integer", default = 32, doc = "how many objects are deleted at once" },
+    { name = "lock_wait", type = "duration", default = "1m", doc = "how long to wait for another run that writes to one of the places" },
     { name = "yes", type = "boolean", doc = "don't ask" },
     { name = "json", type = "boolean", doc = "print the result as JSON" },
   },

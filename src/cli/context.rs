@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::Global;
 use super::exit::{Exit, Failure};
+use super::{Global, permissions};
 use crate::config::settings::Settings;
 use crate::config::state_store::{self, Inputs, Resolution, Warning};
 use crate::session::{Mode, Session};
@@ -42,19 +42,22 @@ impl Context {
             .map_err(|error| {
                 Failure::new(Exit::FAILED, format!("cannot start threads: {error}"))
             })?;
-        Ok(Self {
+        let mut context = Self {
             settings: Settings::load(&env)?,
             inputs: Inputs {
                 state_flag: global.state.clone(),
                 config_flag: global.config.clone(),
             },
-            session: Arc::new(Session::new(env, mode)),
+            session: Arc::new(Session::new(env.clone(), mode)),
             json: global.json,
             yes: global.yes,
             quiet: global.quiet,
             warned: Once::new(),
             runtime: Some(runtime),
-        })
+        };
+        let grants = permissions::grants(&context, &global.stores, &global.script)?;
+        context.session = Arc::new(Session::new(env, mode).granting(grants));
+        Ok(context)
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -62,7 +65,7 @@ impl Context {
     }
 
     pub(super) fn dry_run(&self) -> bool {
-        self.session.mode() == Mode::DryRun
+        self.session.mode() != Mode::Direct
     }
 
     /// The threads that do I/O.
@@ -161,6 +164,11 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
+            // What was stopped in the middle gives its locks back meanwhile.
+            let given_back =
+                async { tokio::time::timeout(GRACE, self.session.locks_given_back()).await };
+            // A lock that stays frees itself in time.
+            let _ = runtime.block_on(given_back);
             runtime.shutdown_timeout(GRACE);
         }
     }

@@ -41,7 +41,8 @@ impl Cp {
         };
         if self.recursive {
             let options = self.manner.options(self.selection.filter()?);
-            return copy_tree(context, &self.source, &self.target, options).await;
+            let lock = self.manner.lock();
+            return copy_tree(context, &self.source, &self.target, options, lock).await;
         }
         if self.source == "-" && self.target != "-" {
             let (target, key) = context.object(&self.target)?;

@@ -76,7 +76,11 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
-            ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed { .. } => Exit::CONFLICT,
+            _ if error.is_own_refusal() => Exit::REFUSED,
+            ErrorKind::AlreadyExists
+            | ErrorKind::PreconditionFailed { .. }
+            | ErrorKind::Locked
+            | ErrorKind::LockLost => Exit::CONFLICT,
             ErrorKind::Invalid | ErrorKind::InvalidKey => Exit::USAGE,
             _ => Exit::FAILED,
         };

@@ -6,8 +6,10 @@ mod context;
 mod cp;
 mod diff;
 mod exit;
+mod lock;
 mod ls;
 mod output;
+mod permissions;
 mod plan;
 mod progress;
 mod rm;
@@ -70,6 +72,11 @@ struct Global {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    #[command(flatten)]
+    stores: permissions::StoreGrants,
+    /// Taken over from the commands that run scripts.
+    #[arg(skip)]
+    script: permissions::ScriptGrants,
 }
 
 #[derive(Subcommand)]
@@ -94,6 +101,8 @@ enum Command {
     Diff(diff::Diff),
     /// Show where the state store is
     Config(config::Config),
+    /// See who holds the locks of a store, and break one
+    Lock(lock::Lock),
 }
 
 /// Parses the process's arguments, does what they say, and gives the exit code.
@@ -141,6 +150,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Rm(rm) => rm.run(context).await,
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
+        Command::Lock(lock) => lock.run(context).await,
     };
     output::show_operations(context)?;
     result

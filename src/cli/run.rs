@@ -10,6 +10,7 @@ use super::Global;
 use super::context::{Context, end_now, interrupted};
 use super::exit::{Exit, Failure};
 use super::output::{self, show_operations};
+use super::permissions::{self, ScriptGrants};
 use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal, units};
 use crate::scripts;
 
@@ -26,6 +27,11 @@ pub(super) struct Run {
     /// The most memory that the script's own data may take
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::size)]
     memory: u64,
+    #[command(flatten)]
+    grants: ScriptGrants,
+    /// Show what the script would be allowed to do and why; run nothing
+    #[arg(long)]
+    explain_permissions: bool,
     /// The script and its arguments
     #[arg(
         required = true,
@@ -41,6 +47,7 @@ impl Run {
     /// Takes the flags of the runtime out of the script's arguments, up to a `--`. The script
     /// sees its `--json` too: both print in the same way then.
     pub(super) fn lift_flags(&mut self, global: &mut Global) {
+        global.script = self.grants.clone();
         let mut own = true;
         self.script.retain(|arg| {
             own &= arg != "--";
@@ -57,6 +64,9 @@ impl Run {
         };
         let source = find(name, context)?;
         let host = self.host(name, context)?;
+        if self.explain_permissions {
+            return permissions::explain(context, host, &source);
+        }
         let io = host.io.clone();
         let ended = lua::block_on(async {
             let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
@@ -135,7 +145,7 @@ fn find(name: &str, context: &Context) -> Result<Source, Failure> {
         }
     }
     if let Some(text) = scripts::embedded(name) {
-        return Ok(Source::new(name, text));
+        return Ok(Source::shipped(name, text));
     }
     let looked: Vec<_> = candidates
         .iter()
@@ -153,7 +163,7 @@ fn find(name: &str, context: &Context) -> Result<Source, Failure> {
 }
 
 /// A script's failure with the exit code that its kind stands for.
-fn told(error: &ScriptError, rendered: &str) -> Failure {
+pub(super) fn told(error: &ScriptError, rendered: &str) -> Failure {
     let rendered = rendered.trim_end().trim_start_matches("error: ").to_owned();
     Failure::new(error.exit_code(), rendered)
 }

@@ -1,13 +1,18 @@
 //! `kstate sync`
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use futures::TryStreamExt;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::print_json;
 use super::progress::Progress;
+use crate::lua::units;
+use crate::session::lock::{LockOptions, STORE_LOCK};
+use crate::store::ListOptions;
 use crate::text;
 use crate::transfer::{self, CONCURRENCY, Evidence, Filter, Report, Sample, SyncOptions};
 
@@ -63,6 +68,9 @@ pub(super) struct Manner {
     /// How objects are compared and copies verified
     #[arg(long, value_enum, default_value_t = Verify::Checksum)]
     pub(super) verify: Verify,
+    /// How long to wait for another run that writes to the target tree
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = units::duration)]
+    lock_wait: Duration,
 }
 
 /// What counts as proof that two objects are the same.
@@ -84,6 +92,10 @@ impl Verify {
 }
 
 impl Manner {
+    pub(super) fn lock(&self) -> LockOptions {
+        LockOptions::of_command(self.lock_wait)
+    }
+
     pub(super) fn options(&self, filter: Filter) -> SyncOptions {
         SyncOptions {
             filter,
@@ -97,13 +109,14 @@ impl Manner {
 
 impl Sync {
     pub(super) async fn run(self, context: &Context) -> Result<u8, Failure> {
+        let lock = self.manner.lock();
         let options = SyncOptions {
             delete: self.delete,
             max_delete: self.max_delete,
             allow_empty_source: self.allow_empty_source,
             ..self.manner.options(self.selection.filter()?)
         };
-        copy_tree(context, &self.source, &self.target, options).await
+        copy_tree(context, &self.source, &self.target, options, lock).await
     }
 }
 
@@ -113,6 +126,7 @@ pub(super) async fn copy_tree(
     source: &str,
     target: &str,
     options: SyncOptions,
+    lock: LockOptions,
 ) -> Result<u8, Failure> {
     let source = context.store(Some(source))?;
     let target = context.store(Some(target))?;
@@ -125,7 +139,11 @@ pub(super) async fn copy_tree(
         )));
     }
     let observer = Progress::observer(!context.quiet && !context.json);
-    match transfer::sync(&source, &target, options, observer).await {
+    // A mistyped source is told before anything is made in the target.
+    source.list(ListOptions::default()).try_next().await?;
+    let lock = context.session.lock(&target, STORE_LOCK, &lock).await?;
+    let transfer = transfer::sync(&source, &target, options, observer);
+    match lock.protect(transfer).await? {
         Ok(report) => show(&report, context),
         Err(error) => {
             show(&error.report, context)?;

@@ -5,6 +5,7 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod mask;
+pub mod permissions;
 pub mod references;
 pub mod rewrite;
 pub mod settings;

@@ -90,6 +90,8 @@ pub enum Type {
     Table,
     /// A function.
     Function,
+    /// The options table, where it isn't the last argument. It can be left out.
+    Options,
     /// `"30s"`, or a number of seconds.
     Duration,
     /// `"8MiB"`, or a number of bytes.
@@ -132,7 +134,7 @@ impl Type {
             Self::Integer => "integer".to_owned(),
             Self::Number => "number".to_owned(),
             Self::String => "string".to_owned(),
-            Self::Table => "table".to_owned(),
+            Self::Table | Self::Options => "table".to_owned(),
             Self::Function => "function".to_owned(),
             Self::Duration => "string|number".to_owned(),
             Self::Size => "string|integer".to_owned(),
@@ -148,7 +150,7 @@ impl Type {
             Self::Integer => as_integer(value).is_some(),
             Self::Number => value.is_number() || value.is_integer(),
             Self::String => value.is_string(),
-            Self::Table => value.is_table(),
+            Self::Table | Self::Options => value.is_table(),
             Self::Function => value.is_function(),
             Self::Object(class) => is_of(value, class),
             Self::Duration => return to_duration(value).err(),
@@ -308,6 +310,7 @@ impl Def {
         function: fn(&Lua, A) -> mlua::Result<R>,
     ) -> mlua::Result<Function> {
         lua.create_function(move |lua, arguments: MultiValue| {
+            let arguments = self.placed(arguments);
             self.check(&arguments)?;
             let arguments = A::from_lua_multi(arguments, lua)?;
             function(lua, arguments)?.into_lua_multi(lua)
@@ -326,10 +329,32 @@ impl Def {
         F: Future<Output = mlua::Result<R>> + 'static,
     {
         lua.create_async_function(move |lua, arguments: MultiValue| async move {
+            let arguments = self.placed(arguments);
             self.check(&arguments)?;
             let arguments = A::from_lua_multi(arguments, &lua)?;
             function(lua.clone(), arguments).await?.into_lua_multi(&lua)
         })
+    }
+
+    /// Where the options table stands when it isn't the last argument.
+    #[must_use]
+    pub fn options_before_last(&self) -> Option<usize> {
+        self.params
+            .iter()
+            .position(|param| param.kind == Type::Options)
+    }
+
+    /// The arguments with a place for options that were left out.
+    fn placed(&self, arguments: MultiValue) -> MultiValue {
+        let Some(position) = self.options_before_last() else {
+            return arguments;
+        };
+        let position = position + usize::from(self.name.contains(':'));
+        let mut arguments = arguments.into_vec();
+        if arguments.get(position).is_some_and(Value::is_function) {
+            arguments.insert(position, Value::Nil);
+        }
+        MultiValue::from_vec(arguments)
     }
 
     fn check(&self, arguments: &MultiValue) -> Result<(), ScriptError> {
@@ -359,8 +384,12 @@ impl Def {
             if let Some(fault) = param.kind.fault(value) {
                 return Err(wrong(position, param.name, &fault));
             }
+            if let (Type::Options, Value::Table(table)) = (param.kind, value) {
+                self.check_options(table)?;
+            }
         }
-        if !self.options.is_empty() {
+        let options_last = !self.options.is_empty() && self.options_before_last().is_none();
+        if options_last {
             match given.next() {
                 None | Some(Value::Nil) => {}
                 Some(Value::Table(table)) => self.check_options(table)?,
@@ -371,7 +400,7 @@ impl Def {
             }
         }
         if given.any(|value| !value.is_nil()) {
-            let most = self.params.len() + usize::from(!self.options.is_empty());
+            let most = self.params.len() + usize::from(options_last);
             let most = crate::text::count(most as u64, "argument");
             return Err(ScriptError::invalid(format!(
                 "'{}' takes at most {most}",

@@ -21,6 +21,8 @@ pub(super) const KINDS: &[&str] = &[
     "throttled",
     "unavailable",
     "corrupt",
+    "locked",
+    "lock_lost",
     "invalid",
     "refused",
     "partial",
@@ -57,6 +59,7 @@ struct Inner {
     thrown: Thrown,
     stop: Option<Stop>,
     usage: bool,
+    is_own_refusal: bool,
 }
 
 /// What was attempted, and on what.
@@ -93,12 +96,20 @@ impl ScriptError {
             thrown: Thrown::Nothing,
             stop: None,
             usage: false,
+            is_own_refusal: false,
         }))
     }
 
     /// An argument, setting or value that can't work.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new("invalid", message)
+    }
+
+    /// What kstate itself doesn't let the script do.
+    pub fn denied(message: impl Into<String>) -> Self {
+        let mut error = Self::new("permission_denied", message);
+        error.0.is_own_refusal = true;
+        error
     }
 
     /// A mistake on the script's command line, found before it ran.
@@ -245,7 +256,8 @@ impl ScriptError {
 
     /// The exit code of a process whose script ended so: what the script asked for, 124 after a
     /// timeout, 130 after Ctrl-C, 2 for a mistake on the command line; else by the error's kind
-    /// 3 for a refusal, 4 for a conflict, 5 when part was done, 1 for all others.
+    /// 3 for a refusal of the script or of kstate, 4 for a conflict, 5 when part was done, 1 for
+    /// all others.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.0.stop {
@@ -253,9 +265,10 @@ impl ScriptError {
             Some(Stop::Cancelled) => 130,
             Some(Stop::TimedOut) => 124,
             None if self.0.usage => 2,
+            None if self.0.is_own_refusal => 3,
             None => match self.kind() {
                 "refused" => 3,
-                "already_exists" | "precondition_failed" => 4,
+                "already_exists" | "precondition_failed" | "locked" | "lock_lost" => 4,
                 "partial" => 5,
                 _ => 1,
             },
@@ -381,6 +394,7 @@ impl From<store::Error> for ScriptError {
             .at(place.0, place.1, place.2)
             .retryable(error.is_retryable());
         made.0.hint = error.hint_text().map(str::to_owned);
+        made.0.is_own_refusal = error.is_own_refusal();
         made.0.cause = causes(std::error::Error::source(&error));
         made
     }

@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use mlua::{Lua, Table, Value};
 
 use super::error::ScriptError;
+use super::manifest::Manifest;
 use super::{units, vm};
 use crate::text::did_you_mean;
 
@@ -13,6 +14,7 @@ pub(super) struct Contract {
     summary: String,
     flags: Vec<Flag>,
     args: Vec<Flag>,
+    pub(super) permissions: Manifest,
 }
 
 /// What was typed means this.
@@ -101,6 +103,7 @@ impl Contract {
             summary: table.get::<Option<String>>("summary")?.unwrap_or_default(),
             flags: section("flags")?,
             args: section("args")?,
+            permissions: Manifest::read(table)?,
         })
     }
 
@@ -294,7 +297,7 @@ fn default(lua: &Lua, value: &Value, flag: &str) -> Result<Option<String>, Scrip
 }
 
 /// Refuses fields that mean nothing: a typo in a declaration must not pass in silence.
-fn only(table: &Table, known: &[&str], what: &str) -> Result<(), ScriptError> {
+pub(super) fn only(table: &Table, known: &[&str], what: &str) -> Result<(), ScriptError> {
     for pair in table.pairs::<Value, Value>() {
         let key = pair?.0;
         let name = match &key {

@@ -116,13 +116,16 @@ fn stub_function(text: &mut String, function: &Def, name: &str) {
         put(text, &format!("---\n---{}", function.body));
     }
     for param in function.params {
-        let (mark, kind) = (optional(param), param.kind.name());
+        let (mark, kind) = match param.kind {
+            Type::Options => ("?", options_type(name)),
+            _ => (optional(param), param.kind.name()),
+        };
         put(
             text,
             &format!("---@param {}{mark} {kind} {}", param.name, param.doc),
         );
     }
-    if !function.options.is_empty() {
+    if has_options_last(function) {
         let mark = if needs_options(function) { "" } else { "?" };
         put(
             text,
@@ -141,12 +144,16 @@ fn options_type(name: &str) -> String {
     format!("kstate.options.{}", name.replace(':', "."))
 }
 
+fn has_options_last(function: &Def) -> bool {
+    !function.options.is_empty() && function.options_before_last().is_none()
+}
+
 fn needs_options(function: &Def) -> bool {
     function.options.iter().any(|option| !option.optional)
 }
 
 fn parameters(function: &Def) -> impl Iterator<Item = &'static str> {
-    let options = (!function.options.is_empty()).then_some("options");
+    let options = has_options_last(function).then_some("options");
     function
         .params
         .iter()
@@ -197,12 +204,13 @@ fn entry(text: &mut String, function: &Def, name: &str) {
 }
 
 fn list(text: &mut String, title: &str, params: &[Param]) {
-    if params.is_empty() {
+    let described = |param: &&Param| param.kind != Type::Options;
+    if !params.iter().any(|param| described(&param)) {
         return;
     }
     put(text, &format!("\n{title}:"));
     put(text, "");
-    for param in params {
+    for param in params.iter().filter(described) {
         let mark = match (param.optional, param.kind) {
             (true, _) => ", optional",
             (false, Type::Rest) => ", any number",

@@ -93,8 +93,6 @@ pub struct Host {
     pub assume_yes: bool,
     /// A script's `--json` flag is on without being typed.
     pub json: bool,
-    /// Secret-looking environment variables that the script may read.
-    pub granted_env: Vec<String>,
     /// The most memory the VM may take, in bytes; bodies of objects in flight don't count.
     pub memory_limit: usize,
     /// How long a script may run.
@@ -126,7 +124,6 @@ impl Host {
             terminal: Arc::new(NoTerminal),
             assume_yes: false,
             json: false,
-            granted_env: Vec::new(),
             memory_limit: 1 << 30,
             timeout: None,
             grace: Duration::from_secs(5),

@@ -13,6 +13,7 @@ mod flags;
 pub mod generate;
 mod host;
 mod inspect;
+mod manifest;
 #[expect(
     clippy::needless_pass_by_value,
     reason = "functions take what mlua hands over"
@@ -36,6 +37,7 @@ use mlua::{Function, Lua, MultiValue, Value};
 
 pub use error::{ScriptError, Stop};
 pub use host::{Host, NoTerminal, OnStuck, Output, Resolve, Terminal};
+pub use manifest::Manifest;
 pub use modules::MODULES;
 pub use require::Embedded;
 pub use script::Exit;
@@ -89,6 +91,16 @@ impl Runtime {
     pub async fn run_script(&self, source: &Source, args: &[String]) -> Result<Exit, ScriptError> {
         self.modules.set_root(source.folder.clone());
         self.within(script::run(&self.lua, source, args)).await
+    }
+
+    /// What a script declares that it needs; `None` for one that declares nothing because it
+    /// runs from top to bottom. Its `main` isn't run, and it ends where it begins to work.
+    ///
+    /// # Errors
+    /// A mistake in the script or in what it declares.
+    pub async fn declared(&self, source: &Source) -> Result<Option<Manifest>, ScriptError> {
+        self.modules.set_root(source.folder.clone());
+        self.within(script::declared(&self.lua, source)).await
     }
 
     /// Runs a piece of Lua in the shared globals, where it may make new ones: an expression, or

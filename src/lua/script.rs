@@ -5,6 +5,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::error::{ScriptError, Stop};
 use super::flags::{Contract, Parsed};
+use super::manifest::Manifest;
 use super::require::Asker;
 use super::source::{self, Source};
 use super::vm;
@@ -21,6 +22,22 @@ pub(super) async fn run(lua: &Lua, source: &Source, args: &[String]) -> Result<E
             _ => Err(error),
         },
         result => result,
+    }
+}
+
+/// What a script declares that it needs; `None` for one that runs from top to bottom, which is
+/// stopped where it begins to work.
+pub(super) async fn declared(lua: &Lua, source: &Source) -> Result<Option<Manifest>, ScriptError> {
+    vm::of(lua).is_declaring.set(true);
+    set_arg(lua, source, &[])?;
+    let chunk = source::compile(lua, &source.name, &source.text, Asker::default())?;
+    let results = match vm::call(lua, chunk, MultiValue::new()).await {
+        Err(error) if matches!(error.stop(), Some(Stop::Exit(_))) => return Ok(None),
+        results => results?,
+    };
+    match results.front() {
+        Some(Value::Table(table)) => Manifest::read(table).map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -45,7 +62,10 @@ async fn run_to_end(lua: &Lua, source: &Source, args: &[String]) -> Result<Exit,
             stdout.write(text.as_bytes()).map_err(cannot_print)?;
             Ok(Exit(0))
         }
-        Parsed::Run { flags, args } => main_of(lua, main, flags, args).await,
+        Parsed::Run { flags, args } => {
+            contract.permissions.settle(lua, source.is_shipped())?;
+            main_of(lua, main, flags, args).await
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Source {
     pub text: String,
     /// The folder whose modules it may `require`; embedded scripts have none.
     pub folder: Option<PathBuf>,
+    /// Whether it ships with kstate, unchanged: then it may do what it declares.
+    is_shipped: bool,
 }
 
 impl Source {
@@ -33,7 +35,22 @@ impl Source {
             name: name.into(),
             text: text.into(),
             folder: None,
+            is_shipped: false,
         }
+    }
+
+    /// A text that ships with kstate.
+    pub fn shipped(name: impl Into<String>, text: &'static str) -> Self {
+        Self {
+            is_shipped: true,
+            ..Self::new(name, text)
+        }
+    }
+
+    /// Whether it ships with kstate, unchanged.
+    #[must_use]
+    pub fn is_shipped(&self) -> bool {
+        self.is_shipped
     }
 
     /// Reads a script file.
@@ -50,6 +67,7 @@ impl Source {
         Ok(Self {
             text: text_of(&name, bytes)?,
             folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
+            is_shipped: false,
             name,
         })
     }

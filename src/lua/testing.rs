@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use super::{Exit, Host, Output, Runtime, ScriptError, Source};
+use crate::session::permissions::Grants;
 use crate::session::{Mode, Session};
 use crate::store::registry::Env;
 
@@ -11,7 +12,6 @@ use crate::store::registry::Env;
 pub(super) struct Bench {
     io: tokio::runtime::Runtime,
     session: Arc<Session>,
-    pub(super) granted_env: Vec<String>,
     pub(super) printed: Printed,
 }
 
@@ -45,16 +45,13 @@ impl Bench {
         Self {
             io,
             session: Arc::new(Session::new(Env::default(), Mode::Direct)),
-            granted_env: Vec::new(),
             printed: Printed::default(),
         }
     }
 
     pub(super) fn host(&self) -> Host {
         let stdout = Output::new(self.printed.clone());
-        let mut host = Host::new(self.io.handle().clone(), Arc::clone(&self.session), stdout);
-        host.granted_env.clone_from(&self.granted_env);
-        host
+        Host::new(self.io.handle().clone(), Arc::clone(&self.session), stdout)
     }
 
     /// Later VMs have this environment.
@@ -63,10 +60,16 @@ impl Bench {
         self.session = Arc::new(Session::new(env, Mode::Direct));
     }
 
+    /// Later VMs may do this, and no more.
+    pub(super) fn grant(&mut self, grants: Grants) {
+        let session = Session::new(self.session.env().clone(), self.session.mode());
+        self.session = Arc::new(session.granting(grants));
+    }
+
     /// Later VMs write nothing.
     pub(super) fn set_dry_run(&mut self) {
-        let env = self.session.env().clone();
-        self.session = Arc::new(Session::new(env, Mode::DryRun));
+        let (env, grants) = (self.session.env().clone(), self.session.grants().clone());
+        self.session = Arc::new(Session::new(env, Mode::DryRun).granting(grants));
     }
 
     /// Runs a script in a new VM.

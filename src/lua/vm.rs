@@ -12,12 +12,13 @@ use mlua::{
 };
 use tokio::task::JoinHandle;
 
-use super::error::ScriptError;
+use super::error::{ScriptError, Stop};
 use super::error_object::ErrorObject;
 use super::host::Host;
 use super::watch::Stopper;
 use super::{inspect, modules};
 use crate::session::Mode;
+use crate::session::permissions::Grants;
 
 /// How many instructions run between two looks at the rest of the world.
 const INSTRUCTIONS: u32 = 100_000;
@@ -28,6 +29,11 @@ pub(super) struct Vm {
     pub(super) host: Host,
     /// The texts of all chunks by name, for errors that show the line.
     pub(super) sources: RefCell<HashMap<String, String>>,
+    /// What the script may do: what was granted to the run, and to a shipped script by its
+    /// manifest.
+    pub(super) grants: RefCell<Grants>,
+    /// Whether the script is only asked what it declares, and does nothing.
+    pub(super) is_declaring: Cell<bool>,
     /// The globals of scripts.
     pub(super) public: Table,
     /// Whether the script made coroutines: a wait in one is only ended by collecting it.
@@ -39,7 +45,15 @@ pub(super) struct Vm {
 impl Vm {
     /// Whether nothing is written.
     pub(super) fn is_dry_run(&self) -> bool {
-        self.host.session.mode() == Mode::DryRun
+        self.host.session.mode() != Mode::Direct
+    }
+
+    /// Stops a script that is only asked what it declares where it would begin to work.
+    pub(super) fn may_work(&self) -> Result<(), ScriptError> {
+        if self.is_declaring.get() {
+            return Err(ScriptError::stopped(Stop::Exit(0)));
+        }
+        Ok(())
     }
 }
 
@@ -63,6 +77,8 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
     let (public, freeze, call): (Table, Function, Function) =
         prelude.call((lua.globals(), helpers(&lua)?))?;
     lua.set_app_data(Rc::new(Vm {
+        grants: RefCell::new(host.session.grants().clone()),
+        is_declaring: Cell::new(false),
         host,
         sources: RefCell::default(),
         public,
@@ -181,6 +197,7 @@ pub(super) async fn on_io<T: Send + 'static>(
             self.0.abort();
         }
     }
+    of(lua).may_work()?;
     let mut task = Abort(of(lua).host.io.spawn(future));
     (&mut task.0)
         .await

@@ -1,5 +1,8 @@
 //! What every write of a run passes, whatever becomes of it: the layer of a rehearsal or a store.
 
+use std::sync::Arc;
+
+use super::lock::Locks;
 use super::permissions::Grants;
 use crate::store::{Key, Result, Store};
 
@@ -7,6 +10,7 @@ use crate::store::{Key, Result, Store};
 #[derive(Default)]
 pub(super) struct Gate {
     pub(super) grants: Grants,
+    pub(super) locks: Arc<Locks>,
 }
 
 impl Gate {
@@ -14,8 +18,10 @@ impl Gate {
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`](crate::store::ErrorKind::PermissionDenied) with the flag
-    /// that would allow it.
+    /// that would allow it, [`ErrorKind::LockLost`](crate::store::ErrorKind::LockLost) when the
+    /// run lost a lock and what that protects has not ended yet.
     pub(super) fn admit(&self, verb: &'static str, store: &dyn Store, key: &Key) -> Result<()> {
-        self.grants.check_write(verb, store, key)
+        self.grants.check_write(verb, store, key)?;
+        self.locks.check(verb, store, key)
     }
 }

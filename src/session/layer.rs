@@ -1,4 +1,4 @@
-//! The changes of a dry run, over all of its stores.
+//! The changes of a rehearsal, over all of its stores, and what they were computed from.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -6,38 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::store::{Meta, Store, Tag, is_reserved};
-
-/// One change that a run would have made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// What it would have done.
-    pub action: Action,
-    /// The store's printable URL.
-    pub store: String,
-    /// The key in that store.
-    pub key: String,
-    /// The size of what would have been written, in bytes; zero for a delete.
-    pub size: u64,
-}
-
-/// The kinds of changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// An object where there was none.
-    Create,
-    /// Other bytes for an object.
-    Overwrite,
-    /// The end of an object.
-    Delete,
-    /// An object with the bytes of another one, at this full URL.
-    Copy {
-        /// The full URL of the object that is copied.
-        from: String,
-        /// Whether the copy replaces an object.
-        overwrites: bool,
-    },
-}
+use super::watched::Sightings;
+use crate::store::{Meta, Place, Store, Tag, is_reserved};
 
 /// The bytes of a written object.
 #[derive(Clone)]
@@ -55,7 +25,52 @@ pub(super) enum Content {
 #[derive(Clone)]
 pub(super) enum Change {
     Deleted,
-    Written { meta: Box<Meta>, content: Content },
+    Written {
+        meta: Box<Meta>,
+        content: Content,
+        /// The step that did it; `None` for objects of kstate's own.
+        step: Option<usize>,
+    },
+}
+
+/// One change in the order of their completion.
+#[derive(Clone)]
+pub(super) struct Recorded {
+    /// How many steps were complete when it began.
+    pub(super) after: usize,
+    /// Where the object is.
+    pub(super) object: Place,
+    /// What it was before.
+    pub(super) before: Before,
+    pub(super) deed: Deed,
+}
+
+/// What a step found.
+#[derive(Clone, Default)]
+pub(super) struct Before {
+    pub(super) size: Option<u64>,
+    /// The tag in the store beneath; `None` when it was absent or this run's own.
+    pub(super) tag: Option<Tag>,
+    /// The step that had written it.
+    pub(super) step: Option<usize>,
+    /// Its bytes, when they are kept to be shown.
+    pub(super) text: Option<Bytes>,
+}
+
+/// What a step did.
+#[derive(Clone)]
+pub(super) enum Deed {
+    Write {
+        meta: Box<Meta>,
+        bytes: Bytes,
+    },
+    Copy {
+        from: Place,
+        version: Option<Tag>,
+        step: Option<usize>,
+        size: u64,
+    },
+    Delete,
 }
 
 /// Changes by full key, for one bucket or file system.
@@ -64,19 +79,31 @@ pub(super) type Changes = BTreeMap<String, Change>;
 /// All changes of a run, by the root of the [`Place`](crate::store::Place) that they are in, so
 /// that two stores opened at different folders of one bucket see each other's.
 #[derive(Default)]
-pub(super) struct Layer(Mutex<State>);
+pub(super) struct Layer {
+    state: Mutex<State>,
+    /// What the run saw beneath; only kept for a plan.
+    pub(super) sightings: Option<Sightings>,
+}
 
 #[derive(Default)]
 pub(super) struct State {
     roots: HashMap<String, Changes>,
-    operations: Vec<Operation>,
+    steps: Vec<Recorded>,
     tags: u64,
 }
 
 impl Layer {
+    /// A layer that also remembers what it was computed from.
+    pub(super) fn for_plan() -> Self {
+        Self {
+            sightings: Some(Sightings::default()),
+            ..Self::default()
+        }
+    }
+
     /// A panic elsewhere can't leave the maps half-changed: each change is one call.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn get(&self, root: &str, full: &str) -> Option<Change> {
@@ -114,8 +141,13 @@ impl Layer {
         })
     }
 
-    pub(super) fn operations(&self) -> Vec<Operation> {
-        self.lock().operations.clone()
+    /// How many steps are complete.
+    pub(super) fn completed(&self) -> usize {
+        self.lock().steps.len()
+    }
+
+    pub(super) fn steps(&self) -> Vec<Recorded> {
+        self.lock().steps.clone()
     }
 }
 
@@ -129,17 +161,17 @@ impl State {
         Tag(format!("dry-run-{}", self.tags))
     }
 
-    /// Records a change; kstate's own objects are changed but not reported.
-    pub(super) fn apply(
-        &mut self,
-        root: String,
-        full: String,
-        change: Change,
-        operation: Operation,
-    ) {
-        self.roots.entry(root).or_default().insert(full, change);
-        if !is_reserved(&operation.key) {
-            self.operations.push(operation);
+    /// Records a change; kstate's own objects, by their key in the store, are changed but no
+    /// steps.
+    pub(super) fn apply(&mut self, key: &str, mut change: Change, recorded: Recorded) {
+        let own = is_reserved(key);
+        if let Change::Written { step, .. } = &mut change {
+            *step = (!own).then_some(self.steps.len());
+        }
+        let Place { root, prefix } = recorded.object.clone();
+        self.roots.entry(root).or_default().insert(prefix, change);
+        if !own {
+            self.steps.push(recorded);
         }
     }
 }

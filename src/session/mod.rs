@@ -3,23 +3,44 @@
 //! Every store that anything above reaches comes from [`Session::open`]: this is the one seam
 //! that makes a dry run dry.
 
+mod apply;
+mod check;
 mod direct;
+mod execute;
 mod gate;
+mod host;
+mod identify;
+pub mod journal;
 mod layer;
+pub mod lock;
+mod opened;
+mod operation;
 mod overlay;
 pub mod permissions;
 pub mod plan;
+mod tally;
+mod undo;
+mod watched;
 
 use std::sync::Arc;
 
-pub use layer::{Action, Operation};
+pub use apply::{Apply, Outcome};
+pub use check::{How, Stale};
+pub use operation::{Action, Operation};
+pub use plan::Plan;
+pub use undo::{Undo, Undone, Unrestorable};
 
 use crate::store::registry::{Env, Registry};
 use crate::store::{Result, Store, StoreUrl};
 use direct::Direct;
 use gate::Gate;
+use journal::Journal;
 use layer::Layer;
+use opened::Opened;
 use overlay::Overlay;
+use permissions::Grants;
+use plan::Origin;
+use tally::Tally;
 
 /// What happens to writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,37 +49,93 @@ pub enum Mode {
     Direct,
     /// They stay in this process: reads and listings show them, the stores never see them.
     DryRun,
+    /// As in a dry run, and everything that is needed to do it later is kept.
+    Plan,
 }
 
 /// One run's stores, and what becomes of its writes.
 pub struct Session {
-    registry: Registry,
+    registry: Arc<Registry>,
+    mode: Mode,
     gate: Arc<Gate>,
+    opened: Arc<Opened>,
     layer: Option<Arc<Layer>>,
+    tally: Arc<Tally>,
+    journal: Option<Arc<Journal>>,
+    /// Tells this run from all others.
+    run: String,
+    notes: Arc<lock::Notes>,
 }
 
 impl Session {
     /// A session over the stores of this environment.
     #[must_use]
     pub fn new(env: Env, mode: Mode) -> Self {
+        Self::over(Arc::new(Registry::new(env)), mode)
+    }
+
+    /// A session over the stores of a registry, which sessions of one process may share.
+    #[must_use]
+    pub fn over(registry: Arc<Registry>, mode: Mode) -> Self {
+        let layer = match mode {
+            Mode::Direct => None,
+            Mode::DryRun => Some(Layer::default()),
+            Mode::Plan => Some(Layer::for_plan()),
+        };
         Self {
-            registry: Registry::new(env),
+            notes: Arc::new(lock::Notes::new(registry.env())),
+            run: format!("{:08x}", fastrand::u32(..)),
+            registry,
+            mode,
             gate: Arc::default(),
-            layer: (mode == Mode::DryRun).then(Arc::default),
+            opened: Arc::default(),
+            layer: layer.map(Arc::new),
+            tally: Arc::default(),
+            journal: None,
         }
+    }
+
+    /// The same session with a journal of what it does directly.
+    #[must_use]
+    pub fn journaled(mut self, settings: journal::Settings, work: journal::Work) -> Self {
+        if self.mode == Mode::Direct {
+            let opened = Arc::clone(&self.opened);
+            let journal = Journal::new(settings, self.registry.env(), &self.run, work, opened);
+            self.journal = Some(Arc::new(journal));
+        }
+        self
+    }
+
+    /// The session, with no more than these permissions. Stores opened before keep theirs.
+    #[must_use]
+    pub fn granting(self, grants: Grants) -> Self {
+        Self {
+            gate: Arc::new(Gate {
+                grants,
+                locks: Arc::clone(&self.gate.locks),
+            }),
+            ..self
+        }
+    }
+
+    /// What the run may do.
+    pub fn grants(&self) -> &Grants {
+        &self.gate.grants
     }
 
     /// What happens to writes.
     pub fn mode(&self) -> Mode {
-        match self.layer {
-            Some(_) => Mode::DryRun,
-            None => Mode::Direct,
-        }
+        self.mode
     }
 
     /// The environment of the run.
     pub fn env(&self) -> &Env {
         self.registry.env()
+    }
+
+    /// What tells this run from all others.
+    pub fn run_id(&self) -> &str {
+        &self.run
     }
 
     /// Opens the store at a URL.
@@ -67,207 +144,58 @@ impl Session {
     /// As [`Registry::open`].
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         let store = self.registry.open(url)?;
+        self.opened.add(store.url(), url, store.place());
+        let gate = Arc::clone(&self.gate);
         Ok(match &self.layer {
-            Some(layer) => Arc::new(Overlay::new(
-                store,
-                Arc::clone(layer),
-                Arc::clone(&self.gate),
-            )),
-            None => Arc::new(Direct::new(store, Arc::clone(&self.gate))),
+            Some(layer) => Arc::new(Overlay::new(store, url, Arc::clone(layer), gate)),
+            None => Arc::new(self.direct(store, url)),
         })
     }
 
-    /// What a dry run would have done to the stores so far, in order; nothing in a direct run.
+    fn direct(&self, store: Arc<dyn Store>, url: &StoreUrl) -> Direct {
+        Direct::new(
+            store,
+            url,
+            Arc::clone(&self.gate),
+            Arc::clone(&self.tally),
+            self.journal.clone(),
+        )
+    }
+
+    /// How much was changed directly so far.
+    pub fn changes(&self) -> journal::Changes {
+        self.tally.changes()
+    }
+
+    /// Ends the run. `complete` says whether all that it set out to do is done. Gives the name
+    /// by which it can be taken back, when there is anything to take back.
+    pub fn finish(&self, complete: bool) -> Option<&str> {
+        let journal = self.journal.as_deref()?;
+        journal.finish(complete, self.tally.changes());
+        journal.id()
+    }
+
+    /// What a rehearsal would have done to the stores so far, in order; nothing in a direct run.
     pub fn operations(&self) -> Vec<Operation> {
-        self.layer
-            .as_ref()
-            .map_or_else(Vec::new, |layer| layer.operations())
+        let steps = self.layer.as_ref().map(|layer| layer.steps());
+        let steps = steps.unwrap_or_default();
+        steps
+            .iter()
+            .map(|step| Operation::of(step, &self.opened))
+            .collect()
+    }
+
+    /// The plan of a run in [`Mode::Plan`], as far as it went.
+    pub fn plan(&self, origin: Origin) -> Plan {
+        match &self.layer {
+            Some(layer) => plan::build(origin, layer, &self.opened),
+            None => Plan {
+                origin,
+                ..Plan::default()
+            },
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::TryStreamExt;
-
-    use super::*;
-    use crate::store::{
-        Body, Capabilities, Entry, Key, ListOptions, Listing, Meta, Object, Place, Precondition,
-        ReadOptions, WriteOptions, contract, mem,
-    };
-
-    fn key(text: &str) -> Key {
-        Key::parse(text).expect("a literal key")
-    }
-
-    async fn write(store: &dyn Store, name: &str, text: &'static str) {
-        let written = store
-            .write(&key(name), Body::from(text), WriteOptions::default())
-            .await;
-        written.expect("nothing stands against the write");
-    }
-
-    async fn names(store: &dyn Store, below: &str, one_level: bool) -> Vec<String> {
-        let options = ListOptions {
-            below: below.into(),
-            one_level,
-            start_after: None,
-        };
-        let entries: Vec<Entry> = store.list(options).try_collect().await.expect("a listing");
-        entries
-            .iter()
-            .map(|entry| entry.name().to_owned())
-            .collect()
-    }
-
-    /// A memory store with two objects, and the same store in a dry run.
-    async fn pair() -> (Arc<dyn Store>, Arc<dyn Store>, Arc<Layer>) {
-        let url = StoreUrl::parse("memfs://b/top").expect("a literal URL");
-        let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
-        write(&*base, "a/one", "1").await;
-        write(&*base, "b/two", "2").await;
-        let layer = Arc::<Layer>::default();
-        let overlay = Arc::new(Overlay::new(
-            Arc::clone(&base),
-            Arc::clone(&layer),
-            Arc::default(),
-        ));
-        (base, overlay, layer)
-    }
-
-    #[tokio::test]
-    async fn a_dry_run_sees_its_own_changes_and_the_store_sees_none() {
-        let (base, dry, layer) = pair().await;
-        write(&*dry, "a/new", "n").await;
-        write(&*dry, "b/two", "22").await;
-        dry.delete(&key("a/one"), Precondition::None)
-            .await
-            .expect("a delete");
-        assert_eq!(names(&*dry, "", false).await, ["a/new", "b/two"]);
-        assert_eq!(names(&*dry.at("a"), "", false).await, ["new"]);
-        assert_eq!(names(&*base, "", false).await, ["a/one", "b/two"]);
-        let read = dry
-            .read(&key("b/two"), ReadOptions::default())
-            .await
-            .expect("an object");
-        assert_eq!(read.body.collect(9).await.expect("bytes"), "22");
-        let actions: Vec<_> = layer
-            .operations()
-            .into_iter()
-            .map(|o| (o.action, o.key))
-            .collect();
-        assert_eq!(
-            actions,
-            [
-                (Action::Create, "a/new".to_owned()),
-                (Action::Overwrite, "b/two".to_owned()),
-                (Action::Delete, "a/one".to_owned()),
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_folder_whose_objects_are_all_deleted_is_gone_from_its_level() {
-        let (_, dry, _) = pair().await;
-        dry.delete(&key("a/one"), Precondition::None)
-            .await
-            .expect("a delete");
-        assert_eq!(names(&*dry, "", true).await, ["b/"]);
-    }
-
-    #[tokio::test]
-    async fn a_copy_is_a_reference_that_later_changes_of_the_source_dont_reach() {
-        let (base, dry, _) = pair().await;
-        let from = dry.stat(&key("a/one")).await.expect("an object");
-        let options = WriteOptions::if_absent();
-        let copied = dry.copy_from(&dry, &from, &key("c/copy"), &options).await;
-        assert_eq!(copied.expect("a copy").expect("always possible").size, 1);
-        write(&*dry, "a/one", "changed").await;
-        let read = dry
-            .read(&key("c/copy"), ReadOptions::default())
-            .await
-            .expect("an object");
-        assert_eq!(read.body.collect(9).await.expect("bytes"), "1");
-        assert_eq!(names(&*base, "", false).await, ["a/one", "b/two"]);
-    }
-
-    /// A store that any write request fails, as it must not get one in a dry run.
-    struct ReadOnly(Arc<dyn Store>);
-
-    fn unexpected(operation: &'static str) -> crate::store::Error {
-        crate::store::Error::new(
-            crate::store::ErrorKind::Other,
-            operation,
-            "a dry run asked the store to change something",
-        )
-    }
-
-    #[async_trait::async_trait]
-    impl Store for ReadOnly {
-        fn url(&self) -> &str {
-            self.0.url()
-        }
-
-        fn place(&self) -> Place {
-            self.0.place()
-        }
-
-        fn capabilities(&self) -> Capabilities {
-            self.0.capabilities()
-        }
-
-        fn at(&self, folder: &str) -> Arc<dyn Store> {
-            Arc::new(Self(self.0.at(folder)))
-        }
-
-        async fn stat(&self, key: &Key) -> Result<Meta> {
-            self.0.stat(key).await
-        }
-
-        async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
-            self.0.read(key, options).await
-        }
-
-        async fn write(&self, _: &Key, _: Body, _: WriteOptions) -> Result<Meta> {
-            Err(unexpected("write"))
-        }
-
-        async fn delete(&self, _: &Key, _: Precondition) -> Result<()> {
-            Err(unexpected("delete"))
-        }
-
-        fn list(&self, options: ListOptions) -> Listing {
-            self.0.list(options)
-        }
-
-        async fn copy_from(
-            &self,
-            _: &Arc<dyn Store>,
-            _: &Meta,
-            _: &Key,
-            _: &WriteOptions,
-        ) -> Result<Option<Meta>> {
-            Err(unexpected("copy"))
-        }
-
-        fn backend(&self) -> &dyn std::any::Any {
-            self
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_dry_run_keeps_the_contract_and_the_store_gets_no_write() {
-        for folder in ["", "deep/down"] {
-            let url = StoreUrl::parse("memfs://b").expect("a literal URL");
-            let base: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
-            let base = Arc::new(ReadOnly(base)).at(folder);
-            let dry = Arc::new(Overlay::new(base, Arc::default(), Arc::default()));
-            let options = contract::Options {
-                many: 300,
-                large_size: 9 << 20,
-                ..contract::Options::default()
-            };
-            let report = contract::run(dry, options).await;
-            assert!(report.passed(), "{report}");
-        }
-    }
-}
+mod tests;

@@ -5,24 +5,30 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::Peekable;
 use futures::{Stream, StreamExt, stream};
 
 use super::gate::Gate;
-use super::layer::{Action, Change, Changes, Content, Layer, Operation};
+use super::layer::{Before, Change, Changes, Content, Deed, Layer, Recorded};
+use super::watched::Watched;
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, WriteOptions,
+    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
 };
 
 /// The most that a written object may have, as a dry run holds it in memory: 256 MiB. Copies
 /// are references and may have any size.
 const MAX_WRITE: u64 = 256 << 20;
 
+/// The most that a plan keeps of what a step replaces, to show the difference: 256 KiB.
+const MAX_SHOWN: u64 = 256 << 10;
+
 /// A store under a [`Layer`] of changes.
 #[derive(Clone)]
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     layer: Arc<Layer>,
     gate: Arc<Gate>,
     /// The folder as it was opened, of which this store may be a part.
@@ -30,10 +36,17 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    pub(super) fn new(base: Arc<dyn Store>, layer: Arc<Layer>, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(
+        base: Arc<dyn Store>,
+        url: &StoreUrl,
+        layer: Arc<Layer>,
+        gate: Arc<Gate>,
+    ) -> Self {
         let top = base.place().prefix.into();
+        let base = Watched::over(base, &layer);
         Self {
             base,
+            opened_at: Arc::new(url.clone()),
             layer,
             gate,
             top,
@@ -77,45 +90,71 @@ impl Overlay {
         verb: &'static str,
         key: &Key,
         wanted: &Precondition,
-        make: impl FnOnce(crate::store::Tag) -> (Change, Action, u64) + Send,
+        keep_before: bool,
+        make: impl FnOnce(Tag) -> (Change, Deed) + Send,
     ) -> Result<()> {
         self.gate.admit(verb, &*self.base, key)?;
         self.claims(verb, key, wanted)?;
         let place = self.base.place();
         let full = place.full_key(key.as_str());
-        let beneath = match self.change(key) {
+        let after = self.layer.completed();
+        let own = self.change(key);
+        let beneath = match own {
             Some(_) => None,
             None => self.beneath(key).await?,
         };
+        let text = match own {
+            _ if !keep_before || self.layer.sightings.is_none() => None,
+            Some(Change::Written {
+                content: Content::Bytes(bytes),
+                ..
+            }) => Some(bytes).filter(|bytes| bytes.len() as u64 <= MAX_SHOWN),
+            _ => self.shown_before(key, beneath.as_ref()).await?,
+        };
         let mut state = self.layer.lock();
-        let now = match state.get(&place.root, &full) {
-            Some(Change::Deleted) => None,
-            Some(Change::Written { meta, .. }) => Some((**meta).clone()),
-            None => beneath,
+        let (now, step, is_own) = match state.get(&place.root, &full) {
+            Some(Change::Deleted) => (None, None, true),
+            Some(Change::Written { meta, step, .. }) => (Some((**meta).clone()), *step, true),
+            None => (beneath, None, false),
         };
         check(wanted, now.as_ref())
             .map_err(|kind| Error::new(kind, verb, CONFLICT).at(self.url(), Some(key.as_str())))?;
         let tag = state.next_tag();
-        let (change, action, size) = make(tag);
+        let (change, deed) = make(tag);
         if matches!(change, Change::Deleted) && now.is_none() {
             return Ok(());
         }
-        let action = match (action, now) {
-            (Action::Create, Some(_)) => Action::Overwrite,
-            (Action::Copy { from, .. }, Some(_)) => Action::Copy {
-                from,
-                overwrites: true,
-            },
-            (action, _) => action,
+        let before = Before {
+            size: now.as_ref().map(|meta| meta.size),
+            tag: now.filter(|_| !is_own).and_then(|meta| meta.tag),
+            step,
+            text,
         };
-        let operation = Operation {
-            action,
-            store: self.url().to_owned(),
-            key: key.to_string(),
-            size,
+        let object = Place {
+            prefix: full,
+            root: place.root,
         };
-        state.apply(place.root, full, change, operation);
+        let recorded = Recorded {
+            after,
+            object,
+            before,
+            deed,
+        };
+        state.apply(key.as_str(), change, recorded);
         Ok(())
+    }
+
+    /// The bytes that a plan shows beside the new ones.
+    async fn shown_before(&self, key: &Key, beneath: Option<&Meta>) -> Result<Option<Bytes>> {
+        let Some(meta) = beneath.filter(|meta| meta.size <= MAX_SHOWN) else {
+            return Ok(None);
+        };
+        let pinned = ReadOptions {
+            if_match: meta.tag.clone(),
+            ..ReadOptions::default()
+        };
+        let read = self.base.read(key, pinned).await?;
+        read.body.collect(MAX_SHOWN).await.map(Some)
     }
 
     /// A precondition that the store beneath can't check fails here too.
@@ -143,19 +182,25 @@ impl Overlay {
         &self,
         meta: Meta,
         content: Content,
-        action: Action,
         wanted: &Precondition,
+        deed: impl FnOnce(Box<Meta>) -> Deed + Send,
     ) -> Result<Meta> {
         let key = meta.key.clone();
-        let size = meta.size;
         let mut written = meta.clone();
-        self.apply("write", &key, wanted, |tag| {
+        let keep_before = matches!(content, Content::Bytes(_));
+        self.apply("write", &key, wanted, keep_before, |tag| {
             written.tag = Some(tag.clone());
             let meta = Box::new(Meta {
                 tag: Some(tag),
                 ..meta
             });
-            (Change::Written { meta, content }, action, size)
+            let deed = deed(meta.clone());
+            let change = Change::Written {
+                meta,
+                content,
+                step: None,
+            };
+            (change, deed)
         })
         .await?;
         Ok(written)
@@ -354,7 +399,7 @@ impl Store for Overlay {
                 return read.map_err(self.missing("read", key));
             }
             Some(Change::Deleted) => return Err(Error::not_found("read", self.url(), key)),
-            Some(Change::Written { meta, content }) => (
+            Some(Change::Written { meta, content, .. }) => (
                 Meta {
                     key: key.clone(),
                     ..*meta
@@ -412,14 +457,17 @@ impl Store for Overlay {
             meta.content_type = options.content_type;
             meta.user = options.user;
         }
-        let content = Content::Bytes(bytes);
-        self.put(meta, content, Action::Create, &options.precondition)
-            .await
+        let content = Content::Bytes(bytes.clone());
+        self.put(meta, content, &options.precondition, |meta| Deed::Write {
+            meta,
+            bytes,
+        })
+        .await
     }
 
     async fn delete(&self, key: &Key, precondition: Precondition) -> Result<()> {
-        self.apply("delete", key, &precondition, |_| {
-            (Change::Deleted, Action::Delete, 0)
+        self.apply("delete", key, &precondition, false, |_| {
+            (Change::Deleted, Deed::Delete)
         })
         .await
     }
@@ -445,31 +493,47 @@ impl Store for Overlay {
             )
             .at(source.url(), Some(from.key.as_str())));
         }
-        let origin = source.backend().downcast_ref::<Self>();
-        let content = match origin.and_then(|origin| origin.change(&from.key)) {
-            Some(Change::Written { content, .. }) => content,
-            // What the run does to the source later must not show in the copy.
-            _ => Content::Reference {
-                store: Arc::clone(origin.map_or(source, |origin| &origin.base)),
-                from: Box::new(now.clone()),
-            },
+        let Some(origin) = source.backend().downcast_ref::<Self>() else {
+            return Ok(None);
         };
-        let action = Action::Copy {
-            from: format!("{}/{}", source.url(), from.key),
-            overwrites: false,
+        let place = origin.place();
+        let from_place = Place {
+            prefix: place.full_key(from.key.as_str()),
+            root: place.root,
+        };
+        let (content, step) = match origin.change(&from.key) {
+            Some(Change::Written { content, step, .. }) => (content, step),
+            // What the run does to the source later must not show in the copy.
+            _ => {
+                let content = Content::Reference {
+                    store: Arc::clone(&origin.base),
+                    from: Box::new(now.clone()),
+                };
+                (content, None)
+            }
+        };
+        let deed = Deed::Copy {
+            from: from_place,
+            version: now.tag.clone(),
+            step,
+            size: now.size,
         };
         let meta = Meta {
             key: key.clone(),
             modified: Some(std::time::SystemTime::now()),
             ..now
         };
-        self.put(meta, content, action, &options.precondition)
+        self.put(meta, content, &options.precondition, |_| deed)
             .await
             .map(Some)
     }
 
     fn backend(&self) -> &dyn Any {
         self
+    }
+
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

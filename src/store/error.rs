@@ -37,6 +37,10 @@ pub enum ErrorKind {
     Unavailable,
     /// What arrived is not what was sent, or the service contradicts itself.
     Corrupt,
+    /// Somebody else holds the lock.
+    Locked,
+    /// The run had the lock, and has it no more.
+    LockLost,
     /// A setting, URL or argument that can't work.
     Invalid,
     /// Anything else.
@@ -57,6 +61,8 @@ impl ErrorKind {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::Locked => "locked",
+            Self::LockLost => "lock_lost",
             Self::Invalid => "invalid",
             Self::Other => "other",
         }
@@ -78,6 +84,7 @@ struct Inner {
     message: String,
     hint: Option<String>,
     cause: Option<Cause>,
+    is_own_refusal: bool,
 }
 
 impl Error {
@@ -93,7 +100,20 @@ impl Error {
             message: message.into(),
             hint: None,
             cause: None,
+            is_own_refusal: false,
         }))
+    }
+
+    /// What kstate itself doesn't let the run do, whatever the other side would say.
+    #[must_use]
+    pub fn denied(operation: &'static str, message: impl Into<String>) -> Self {
+        let kind = ErrorKind::PermissionDenied {
+            action: None,
+            resource: None,
+        };
+        let mut error = Self::new(kind, operation, message);
+        error.0.is_own_refusal = true;
+        error
     }
 
     /// A missing object.
@@ -173,6 +193,12 @@ impl Error {
             self.0.kind,
             ErrorKind::AlreadyExists | ErrorKind::PreconditionFailed { .. }
         )
+    }
+
+    /// Whether kstate itself refused, see [`denied`](Self::denied), and nobody else was asked.
+    #[must_use]
+    pub fn is_own_refusal(&self) -> bool {
+        self.0.is_own_refusal
     }
 
     /// Whether the same call may succeed a moment later.

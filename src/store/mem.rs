@@ -77,6 +77,7 @@ impl Stored {
             checksum: Some(self.checksum.clone()),
             content_type: self.content_type.clone(),
             user: self.user.clone(),
+            version: None,
         }
     }
 }
@@ -195,6 +196,7 @@ impl Store for MemStore {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: true,
             delete_if_match: true,
             copy_conditions: true,
             max_conditional: None,
@@ -203,6 +205,7 @@ impl Store for MemStore {
             server_copy: true,
             hierarchical: false,
             metadata: true,
+            ephemeral: true,
             max_key: None,
             max_size: None,
         }

@@ -63,6 +63,9 @@ pub struct Meta {
     pub content_type: Option<String>,
     /// User metadata, where the backend keeps it; listings leave it out.
     pub user: BTreeMap<String, String>,
+    /// What [`Store::read_version`] finds this version by after it was overwritten or deleted,
+    /// where the store keeps old versions; listings leave it out.
+    pub version: Option<String>,
 }
 
 impl Meta {
@@ -77,6 +80,7 @@ impl Meta {
             checksum: None,
             content_type: None,
             user: BTreeMap::new(),
+            version: None,
         }
     }
 }
@@ -107,6 +111,9 @@ pub struct ReadOptions {
 pub struct WriteOptions {
     /// What must hold at the moment of the write.
     pub precondition: Precondition,
+    /// What the caller saw under the key a moment ago, where it can't be a precondition. The
+    /// store doesn't check it; a journal need not look again.
+    pub believed: Precondition,
     /// The MIME type; without one `application/octet-stream`, as kOps writes.
     pub content_type: Option<String>,
     /// User metadata.
@@ -210,6 +217,8 @@ pub struct Capabilities {
     pub if_absent: bool,
     /// [`Precondition::IfMatch`] on writes.
     pub if_match: bool,
+    /// Both are known to hold whatever the timing, so that nobody need try.
+    pub proven_conditions: bool,
     /// [`Precondition::IfMatch`] on deletes.
     pub delete_if_match: bool,
     /// Preconditions on server-side copies.
@@ -227,6 +236,8 @@ pub struct Capabilities {
     pub hierarchical: bool,
     /// Content type and user metadata are kept.
     pub metadata: bool,
+    /// All of it is gone with this process.
+    pub ephemeral: bool,
     /// The longest key in bytes, as the store counts it (after its own prefix).
     pub max_key: Option<usize>,
     /// The largest object in bytes.
@@ -234,7 +245,7 @@ pub struct Capabilities {
 }
 
 /// Where a store really is, to tell whether two stores are the same or contain each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The service and bucket; the same for all stores in one bucket or file system.
     pub root: String,
@@ -299,6 +310,20 @@ pub trait Store: Send + Sync + 'static {
     /// As [`stat`](Self::stat). The body fails with [`ErrorKind::Corrupt`] when it ends early.
     async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object>;
 
+    /// An old version of an object, by [`Meta::version`].
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`ErrorKind::Unsupported`] where no old versions are kept.
+    async fn read_version(&self, key: &Key, version: &str) -> Result<Object> {
+        let _ = version;
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "read",
+            "the store keeps no old versions",
+        )
+        .at(self.url(), Some(key.as_str())))
+    }
+
     /// Writes an object whole: a reader sees the old bytes or the new, whatever happens.
     /// Gives the metadata of what was written, with its tag.
     ///
@@ -347,6 +372,12 @@ pub trait Store: Send + Sync + 'static {
     /// The backend itself, for backends that recognize their own kind as the source of a copy.
     /// A wrapper answers with what it wraps.
     fn backend(&self) -> &dyn Any;
+
+    /// The URL at which a run opened it, which is the same for every folder of it; `None` for a
+    /// store that no run opened.
+    fn opened_at(&self) -> Option<&StoreUrl> {
+        None
+    }
 
     /// Why the store can't hold an object under this key, `None` when it can. Asks nobody.
     fn refuses(&self, key: &Key) -> Option<String> {

@@ -3,6 +3,8 @@
 //! Some services answer 200 to a conditional write and overwrite all the same, so what a lock or
 //! a compare-and-swap stands on is tried before it is trusted.
 
+use futures::future::join_all;
+
 use super::{
     Body, Error, ErrorKind, Key, Precondition, RESERVED, ReadOptions, Result, Store, Tag,
     WriteOptions,
@@ -72,6 +74,96 @@ async fn accepts_only(store: &dyn Store, key: &Key, stale: Tag, current: Tag) ->
         return Ok(false);
     }
     Ok(!refused(swap(current).await)?)
+}
+
+/// How many write at once in a race.
+const RACERS: usize = 16;
+
+/// How many races there are of each kind.
+const ROUNDS: usize = 4;
+
+/// Lets many conditional writes of one object run into each other: servers exist that check
+/// conditions one after the other as they should, and let two win that come at once. Gives what
+/// was seen when the store didn't keep its word, `None` when it did. Leaves nothing behind.
+///
+/// # Errors
+/// As [`probe`].
+pub async fn race(store: &dyn Store) -> Result<Option<String>> {
+    let verdict = probe(store).await?;
+    if !verdict.if_absent {
+        return Ok(Some(
+            "it let a create-if-absent overwrite an object".to_owned(),
+        ));
+    }
+    if !verdict.if_match {
+        return Ok(Some(
+            "it let a stale compare-and-swap through, or refused a good one".to_owned(),
+        ));
+    }
+    for _ in 0..ROUNDS {
+        let key = Key::parse(&format!("{RESERVED}/probe/{:016x}", fastrand::u64(..)))?;
+        let seen = race_once(store, &key).await;
+        let cleaned = store.delete(&key, Precondition::None).await;
+        let seen = seen?;
+        cleaned?;
+        if seen.is_some() {
+            return Ok(seen);
+        }
+    }
+    Ok(None)
+}
+
+/// Many create one object, then many replace it.
+async fn race_once(store: &dyn Store, key: &Key) -> Result<Option<String>> {
+    let (winners, tag) = winners(store, key, "create", &Precondition::IfAbsent).await?;
+    if winners != 1 {
+        let seen = format!("of {RACERS} that created an object at once {winners} won");
+        return Ok(Some(seen));
+    }
+    let Some(tag) = tag else {
+        return Ok(Some(
+            "the one that created an object at once with others was overwritten".to_owned(),
+        ));
+    };
+    let (winners, tag) = self::winners(store, key, "swap", &Precondition::IfMatch(tag)).await?;
+    Ok(match (winners, tag) {
+        (1, Some(_)) => None,
+        (1, None) => {
+            Some("the one that replaced an object at once with others was overwritten".to_owned())
+        }
+        _ => Some(format!(
+            "of {RACERS} that replaced an object at once {winners} won"
+        )),
+    })
+}
+
+/// How many of those that write at once win, and the tag of the object if it is the last winner's.
+async fn winners(
+    store: &dyn Store,
+    key: &Key,
+    what: &str,
+    condition: &Precondition,
+) -> Result<(usize, Option<Tag>)> {
+    let racers = (0..RACERS).map(|racer| async move {
+        let text = format!("{what} {racer}");
+        let options = WriteOptions {
+            precondition: condition.clone(),
+            ..WriteOptions::default()
+        };
+        let written = store
+            .write(key, Body::from(text.clone().into_bytes()), options)
+            .await;
+        Ok::<_, Error>((!refused(written)?).then_some(text))
+    });
+    let mut won = Vec::new();
+    for outcome in join_all(racers).await {
+        won.extend(outcome?);
+    }
+    let found = store.read(key, ReadOptions::default()).await?;
+    let tag = found.meta.tag.clone();
+    let text = found.body.collect(1024).await?;
+    let is_winners = won.last().is_some_and(|last| text == last.as_bytes());
+    Ok((won.len(), tag.filter(|_| is_winners)))
 }
 
 /// Whether a conditional write was refused for its condition; a store that can't check it at all

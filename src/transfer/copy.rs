@@ -155,10 +155,11 @@ impl Lane {
                 return Ok(None);
             }
             let able = self.able.copy_conditions;
-            let precondition = effective(precondition, able, &self.no_copy_conditions);
-            let conditional = precondition != Precondition::None;
+            let checked = effective(precondition, able, &self.no_copy_conditions);
+            let conditional = checked != Precondition::None;
             let options = WriteOptions {
-                precondition,
+                precondition: checked,
+                believed: precondition.clone(),
                 ..WriteOptions::default()
             };
             let copy = self.target.copy_from(&self.source, from, key, &options);

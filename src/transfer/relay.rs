@@ -210,6 +210,7 @@ impl Lane {
         };
         let mut options = WriteOptions {
             precondition: effective(precondition, able, &self.no_write_conditions),
+            believed: precondition.clone(),
             checksum: meta.checksum.clone(),
             ..WriteOptions::default()
         };

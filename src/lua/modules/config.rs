@@ -85,11 +85,17 @@ const SET_STATE_STORE: Def = Def {
     params: &[Param::new("url", Type::String, "the new state store")],
     options: &[],
     returns: &[("string", "the file")],
-    errors: &[(
-        "invalid",
-        "the state store doesn't come from a file, or the file can't be changed so",
-    )],
-    permission: "",
+    errors: &[
+        (
+            "invalid",
+            "the state store doesn't come from a file, or the file can't be changed so",
+        ),
+        (
+            "permission_denied",
+            "the run is read-only, or the file lies in no place that it may write",
+        ),
+    ],
+    permission: "none; `--read-only` and `--allow-write` hold for the file too",
     since: "0.1.0",
     example: "local ok = pcall(kstate.config.set_state_store, \"s3://new\")\nassert(not ok) -- no file names one here",
     make: |def, lua| def.sync(lua, |lua, url: String| set_state_store(lua, &url)),
@@ -105,6 +111,8 @@ fn set_state_store(lua: &Lua, url: &str) -> mlua::Result<String> {
                 .into(),
         );
     };
+    vm::of(lua).may_work()?;
+    host.session.grants().check_file("update", file)?;
     update(file, url, vm::of(lua).is_dry_run())?;
     Ok(file.display().to_string())
 }

@@ -176,6 +176,7 @@ const PRINT: Def = Def {
 };
 
 fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+    vm::of(lua).may_work()?;
     let mut line = Vec::new();
     for (index, value) in values.iter().enumerate() {
         if index > 0 {

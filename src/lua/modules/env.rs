@@ -5,6 +5,7 @@ use mlua::Lua;
 use crate::lua::api::{Def, Module, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
+use crate::session::permissions::Wanted;
 
 /// `kstate.env`.
 pub(super) static MODULE: Module = Module {
@@ -24,6 +25,12 @@ const SECRET: [&str; 7] = [
     "CREDENTIAL",
     "PRIVATE",
 ];
+
+/// Whether a variable is taken for a secret by its name.
+pub(in crate::lua) fn is_secret(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    SECRET.iter().any(|part| upper.contains(part))
+}
 
 const GET: Def = Def {
     name: "env.get",
@@ -52,16 +59,11 @@ const GET: Def = Def {
 
 fn get(lua: &Lua, (name, default): (String, Option<String>)) -> mlua::Result<Option<String>> {
     let vm = vm::of(lua);
-    let upper = name.to_ascii_uppercase();
-    let secret = SECRET.iter().any(|part| upper.contains(part));
-    if secret && !vm.host.granted_env.contains(&name) {
-        return Err(ScriptError::new(
-            "permission_denied",
-            format!("the environment variable {name} looks like a secret"),
-        )
-        .hint(format!(
-            "to let the script read it, run it with --allow-env {name}"
+    if is_secret(&name) && !vm.grants.borrow().allows_env(&name) {
+        return Err(ScriptError::denied(format!(
+            "the environment variable {name} looks like a secret"
         ))
+        .hint(Wanted::new("allow-env", &name).to_string())
         .into());
     }
     Ok(vm
@@ -75,7 +77,9 @@ fn get(lua: &Lua, (name, default): (String, Option<String>)) -> mlua::Result<Opt
 
 #[cfg(test)]
 mod tests {
+    use crate::config::permissions::EnvName;
     use crate::lua::testing::Bench;
+    use crate::session::permissions::{Grants, Origin};
 
     #[test]
     fn secrets_are_refused_unless_granted() {
@@ -87,7 +91,15 @@ mod tests {
         let error = bench.run("kstate.env.get('MY_TOKEN')").unwrap_err();
         assert_eq!(error.kind(), "permission_denied");
         assert!(error.hint_text().unwrap().contains("--allow-env MY_TOKEN"));
-        bench.granted_env = vec!["MY_TOKEN".to_owned()];
+        assert_eq!(error.exit_code(), 3);
+        let mut grants = Grants::default();
+        grants.add_script(
+            &Origin::Flag,
+            &[],
+            &[],
+            &[EnvName::parse("MY_TOKEN").unwrap()],
+        );
+        bench.grant(grants);
         bench
             .run("assert(kstate.env.get('MY_TOKEN') == 't')")
             .unwrap();

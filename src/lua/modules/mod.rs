@@ -5,15 +5,19 @@ mod config;
 mod core;
 mod env;
 mod hash;
+mod http;
 mod json;
 mod log;
 mod path;
+mod process;
 mod store;
 mod task;
 mod time;
 mod yaml;
 
 use mlua::Lua;
+
+pub(super) use env::is_secret as is_secret_variable;
 
 use super::api::{self, Module};
 use super::{data, vm};
@@ -27,9 +31,11 @@ pub static MODULES: &[&Module] = &[
     &cli::MODULE,
     &env::MODULE,
     &hash::MODULE,
+    &http::MODULE,
     &json::MODULE,
     &log::MODULE,
     &path::MODULE,
+    &process::MODULE,
     &time::MODULE,
     &yaml::MODULE,
 ];

@@ -1,5 +1,6 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
+mod build;
 pub mod difference;
 pub mod file;
 pub mod summary;
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub(super) use build::build;
 
 use crate::store::{Place, UrlOptions};
 
@@ -186,6 +189,10 @@ pub struct SeenListing {
     /// Up to and including this name; `None` when it was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The names in it that are no objects: folders of a one-level listing, which end in a slash,
+    /// and what no key can name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 impl Plan {
@@ -194,6 +201,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
     /// What tells an object from every other, through whichever store it is named: the root of
     /// its store, and its key there.
     #[must_use]

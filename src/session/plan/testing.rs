@@ -187,6 +187,7 @@ impl Draft {
             one_level: false,
             after: None,
             until: None,
+            others: Vec::new(),
         });
         self.0.locks.push(PlannedLock {
             store,

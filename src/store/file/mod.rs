@@ -15,7 +15,7 @@ mod trouble;
 mod version;
 
 use std::any::Any;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
 use async_trait::async_trait;
@@ -80,15 +80,9 @@ impl FileStore {
         Ok(Self {
             url: shown.to_owned(),
             prefix: String::new(),
-            place: Place {
-                root: "file".into(),
-                prefix: resolve(&root)
-                    .to_string_lossy()
-                    .trim_matches('/')
-                    .to_owned(),
-            },
+            place: place_of(&root),
             tree: Arc::new(Tree {
-                root,
+                root: resolve(&root),
                 durable,
                 staging: OnceLock::new(),
                 swept: Once::new(),
@@ -158,14 +152,36 @@ fn finish(
     Ok(version::meta(key, &stat))
 }
 
-/// The path with the links in its existing part resolved.
+/// The path with the links in its existing part resolved, and without `..` in the rest: what a
+/// path with `..` behind a missing folder leads to must be known before that folder is made.
 fn resolve(path: &Path) -> PathBuf {
-    for existing in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
-            return real.join(rest);
+    let mut real = PathBuf::from("/");
+    for step in path.components() {
+        match step {
+            Component::ParentDir => {
+                real.pop();
+            }
+            Component::Normal(name) => {
+                real.push(name);
+                real = real.canonicalize().unwrap_or(real);
+            }
+            _ => {}
         }
     }
-    path.to_owned()
+    real
+}
+
+/// Where a file or folder really is.
+#[must_use]
+pub fn place_of(path: &Path) -> Place {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Place {
+        root: "file".into(),
+        prefix: resolve(&absolute)
+            .to_string_lossy()
+            .trim_matches('/')
+            .to_owned(),
+    }
 }
 
 /// Runs what blocks on a thread that may.
@@ -196,6 +212,7 @@ impl Store for FileStore {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: true,
             delete_if_match: true,
             copy_conditions: true,
             max_conditional: None,
@@ -204,6 +221,7 @@ impl Store for FileStore {
             server_copy: true,
             hierarchical: true,
             metadata: false,
+            ephemeral: false,
             max_key: Some(MAX_PATH),
             max_size: None,
         }

@@ -162,7 +162,13 @@ fn create(tree: &Tree, name: &str) -> Result<(OwnedFd, File), Trouble> {
 fn open_staging(tree: &Tree) -> Result<OwnedFd, Trouble> {
     let path = staging_path(tree);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || rustix::fs::open(path, flags, Mode::empty());
+    let top = path.ancestors().nth(2).unwrap_or(path);
+    // Step by step, so that none of the folders is a link to somewhere else.
+    let open = || {
+        let top = rustix::fs::open(top, flags, Mode::empty())?;
+        let reserved = rustix::fs::openat(&top, RESERVED, flags, Mode::empty())?;
+        rustix::fs::openat(&reserved, STAGING, flags, Mode::empty())
+    };
     let folder = match open() {
         Err(Errno::NOENT) => {
             if let Some(parent) = path.parent() {
@@ -180,7 +186,9 @@ fn open_staging(tree: &Tree) -> Result<OwnedFd, Trouble> {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        if let Some(path) = self.staging.get() {
+        if let Some(path) = self.staging.get()
+            && !path.parent().is_some_and(Path::is_symlink)
+        {
             let removed = std::fs::remove_dir(path);
             if let (Ok(()), Some(parent)) = (removed, path.parent()) {
                 let _ = std::fs::remove_dir(parent);

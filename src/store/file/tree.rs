@@ -23,7 +23,8 @@ pub(super) const STAGING: &str = "tmp";
 
 /// A store's top folder.
 pub(super) struct Tree {
-    /// The absolute path.
+    /// The absolute path, with no link in it when the store was opened: one that is put there
+    /// later is not followed.
     pub(super) root: PathBuf,
     /// Whether a write is on the disk when it returns.
     pub(super) durable: bool,
@@ -76,8 +77,13 @@ impl Tree {
     }
 
     pub(super) fn open_root(&self) -> Result<OwnedFd, Trouble> {
-        rustix::fs::open(&self.root, FOLDER, Mode::empty()).map_err(|errno| match errno {
+        let flags = FOLDER | OFlags::NOFOLLOW;
+        rustix::fs::open(&self.root, flags, Mode::empty()).map_err(|errno| match errno {
             Errno::NOENT => Trouble::NoStore,
+            Errno::NOTDIR | Errno::LOOP if self.root.is_symlink() => Trouble::Foreign {
+                path: self.path(""),
+                reason: "has become a symbolic link since the store was opened",
+            },
             Errno::NOTDIR => Trouble::Foreign {
                 path: self.path(""),
                 reason: "is not a folder",

@@ -31,7 +31,7 @@ impl S3Store {
             precondition: options.precondition.clone(),
             content_type: head.content_type.clone(),
             user: head.user.clone(),
-            checksum: None,
+            ..WriteOptions::default()
         };
         let full = self.new_name("copy", key).map_err(failed)?;
         let tagging = source.tagging(from_key).await.map_err(failed)?;

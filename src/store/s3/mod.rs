@@ -167,6 +167,7 @@ impl S3Store {
                     .metadata()
                     .map(|user| user.clone().into_iter().collect())
                     .unwrap_or_default(),
+                version: kept_version(answer.version_id()),
                 ..Meta::new(key.clone(), 0)
             })
         };
@@ -212,6 +213,12 @@ fn md5_in(tag: &Tag, encryption: Option<&ServerSideEncryption>) -> Option<Checks
     })
 }
 
+/// The id of a version that stays when it is overwritten or deleted. `null` is the one of objects
+/// written while versions were off, which the next write may replace.
+fn kept_version(id: Option<&str>) -> Option<String> {
+    id.filter(|id| *id != "null").map(str::to_owned)
+}
+
 fn time_of(time: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*time).ok()
 }
@@ -240,6 +247,7 @@ impl Store for S3Store {
         Capabilities {
             if_absent: true,
             if_match: true,
+            proven_conditions: vendor.is_aws(),
             delete_if_match: vendor.delete_if_match,
             copy_conditions: vendor.late_conditions,
             max_conditional: (!vendor.late_conditions)
@@ -249,6 +257,7 @@ impl Store for S3Store {
             server_copy: true,
             hierarchical: false,
             metadata: true,
+            ephemeral: false,
             max_key: Some(LONGEST_NAME),
             // 10,000 parts of at most 5 GiB, and 5 TiB in all:
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -273,6 +282,10 @@ impl Store for S3Store {
 
     async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
         self.get(key, options).await
+    }
+
+    async fn read_version(&self, key: &Key, version: &str) -> Result<Object> {
+        self.get_version(key, version).await
     }
 
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {

@@ -10,7 +10,7 @@ use futures::stream;
 
 use super::error::Failure;
 use super::write::MARK;
-use super::{S3Store, md5_in, quoted, tag_of, time_of};
+use super::{S3Store, kept_version, md5_in, quoted, tag_of, time_of};
 use crate::store::{Body, Error, ErrorKind, Key, Meta, Object, ReadOptions, Result, Tag};
 
 /// How often one body is taken up again, for as long as no byte arrives in between.
@@ -20,6 +20,8 @@ const RESUMES: u32 = 5;
 struct Reading {
     store: S3Store,
     key: Key,
+    /// The id of an old version that is read.
+    version: Option<String>,
     tag: Option<Tag>,
     body: ByteStream,
     /// The next byte to come, and the one after the last.
@@ -39,19 +41,31 @@ impl S3Store {
         self.client("read").await?;
         let policy = &self.shared.account.tuning().retry;
         let full = self.full(key.as_str());
-        let ask = |_| self.ask(key, &full, range.as_ref(), if_match.as_ref());
+        let ask = |_| self.ask((key, &full), None, range.as_ref(), if_match.as_ref());
         let answer = policy.run(ask).await?;
         let Some(answer) = answer else {
             return self.get_nothing(key, if_match).await;
         };
-        self.object(key, range, answer)
+        self.object(key, None, range, answer)
+    }
+
+    /// The old version with this id.
+    pub(super) async fn get_version(&self, key: &Key, version: &str) -> Result<Object> {
+        self.client("read").await?;
+        let policy = &self.shared.account.tuning().retry;
+        let full = self.full(key.as_str());
+        let ask = |_| self.ask((key, &full), Some(version), None, None);
+        match policy.run(ask).await? {
+            Some(answer) => self.object(key, Some(version.to_owned()), None, answer),
+            None => Err(self.error(ErrorKind::Corrupt, "read", key, "the answer has no bytes")),
+        }
     }
 
     /// `None` when the range lies beyond the end.
     async fn ask(
         &self,
-        key: &Key,
-        full: &str,
+        (key, full): (&Key, &str),
+        version: Option<&str>,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
     ) -> Result<Option<GetObjectOutput>> {
@@ -60,6 +74,7 @@ impl S3Store {
             .get_object()
             .bucket(&self.shared.bucket_name)
             .key(full)
+            .set_version_id(version.map(str::to_owned))
             .set_range(
                 range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
             )
@@ -73,7 +88,11 @@ impl S3Store {
                 if failure.status() == Some(416) {
                     return Ok(None);
                 }
-                Err(failure.into_error(&self.call("read", "s3:GetObject", Some((key, full)))))
+                let action = match version {
+                    Some(_) => "s3:GetObjectVersion",
+                    None => "s3:GetObject",
+                };
+                Err(failure.into_error(&self.call("read", action, Some((key, full)))))
             }
         }
     }
@@ -102,6 +121,7 @@ impl S3Store {
     fn object(
         &self,
         key: &Key,
+        version: Option<String>,
         range: Option<Range<u64>>,
         mut answer: GetObjectOutput,
     ) -> Result<Object> {
@@ -137,6 +157,7 @@ impl S3Store {
         let reading = Reading {
             store: self.clone(),
             key: key.clone(),
+            version,
             tag: meta.tag.clone(),
             body,
             skip: rest.start - first,
@@ -164,6 +185,7 @@ impl S3Store {
             tag,
             content_type: answer.content_type().map(str::to_owned),
             user,
+            version: kept_version(answer.version_id()),
             ..Meta::new(key.clone(), size)
         }
     }
@@ -243,19 +265,15 @@ impl Reading {
             return Err(self.fail(kind, message));
         };
         tracing::debug!(key = %self.key, from = self.rest.start, why, "taking a read up again");
-        let options = ReadOptions {
-            range: Some(self.rest.clone()),
-            if_match: Some(tag),
-        };
         let full = self.store.full(self.key.as_str());
         let policy = &self.store.shared.account.tuning().retry;
         tokio::time::sleep(policy.first_pause * (self.resumes - 1)).await;
         let ask = |_| {
             self.store.ask(
-                &self.key,
-                &full,
-                options.range.as_ref(),
-                options.if_match.as_ref(),
+                (&self.key, &full),
+                self.version.as_deref(),
+                Some(&self.rest),
+                Some(&tag),
             )
         };
         let Some(answer) = policy.run(ask).await? else {

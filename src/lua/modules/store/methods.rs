@@ -8,6 +8,7 @@ use mlua::{
 };
 
 use super::listing::{self, Listing};
+use super::lock::LOCK;
 use super::read::READ;
 use super::{convert, trees};
 use crate::lua::api::{self, Class, Def, Options, Param, Type};
@@ -63,6 +64,7 @@ pub(super) static CLASS: Class = Class {
         trees::DIFF,
         trees::RELATION,
         trees::PROBE,
+        LOCK,
     ],
     call: "",
 };

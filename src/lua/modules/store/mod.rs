@@ -2,6 +2,7 @@
 
 mod convert;
 mod listing;
+mod lock;
 pub(super) mod methods;
 mod read;
 mod trees;

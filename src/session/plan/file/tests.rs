@@ -113,6 +113,7 @@ fn plan_of(acts: &[Act], created: &str) -> Plan {
         one_level: true,
         after: None,
         until: Some("x/".to_owned()),
+        others: vec!["x/".to_owned()],
     });
     plan
 }

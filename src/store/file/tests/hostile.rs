@@ -142,6 +142,67 @@ async fn links_never_lead_out() {
 }
 
 #[tokio::test]
+async fn a_link_in_place_of_the_store_or_its_staging_folder_is_not_followed() {
+    let scratch = Scratch::new();
+    scratch.write("outside/tmp/keep", "x");
+    let store = scratch.store();
+    symlink(scratch.path("outside"), scratch.path("store/.kstate")).expect("a link");
+    assert!(put(&store, "a", "x").await.is_err());
+    drop(store);
+    assert_eq!(scratch.disk("outside/tmp"), ["keep"]);
+    std::fs::remove_file(scratch.path("store/.kstate")).expect("the link");
+
+    let store = scratch.store();
+    put(&store, "a", "x").await.expect("a write");
+    std::fs::rename(scratch.path("store"), scratch.path("old")).expect("a name");
+    symlink(scratch.path("outside"), scratch.path("store")).expect("a link");
+    assert!(put(&store, "b", "x").await.is_err());
+    let error = get(&store, "tmp/keep").await.expect_err("another folder");
+    assert!(
+        error.to_string().contains("since the store was opened"),
+        "{error}"
+    );
+    assert!(
+        store
+            .delete(&key("tmp/keep"), Precondition::None)
+            .await
+            .is_err()
+    );
+    assert_eq!(scratch.disk("outside"), ["tmp/", "tmp/keep"]);
+}
+
+#[tokio::test]
+async fn a_store_behind_a_link_is_where_the_link_led_when_it_was_opened() {
+    let scratch = Scratch::new();
+    scratch.write("other/x", "other");
+    symlink("store", scratch.path("link")).expect("a link");
+    let url = scratch.path("link").display().to_string();
+    let store = FileStore::open(&StoreUrl::parse(&url).expect("a path")).expect("a store");
+    assert_eq!(store.url(), url);
+    std::fs::remove_file(scratch.path("link")).expect("the link");
+    symlink("other", scratch.path("link")).expect("a link");
+    put(&store, "x", "mine").await.expect("a write");
+    assert_eq!(get(&store, "x").await.expect("a file"), "mine");
+    drop(store);
+    assert_eq!(scratch.disk("store"), ["x"]);
+    assert_eq!(scratch.disk("other"), ["x"]);
+}
+
+#[tokio::test]
+async fn a_path_that_goes_up_from_a_missing_folder_is_known_by_where_it_leads() {
+    let scratch = Scratch::new();
+    scratch.write("other/x", "other");
+    let top = scratch.path("store").display().to_string();
+    let url = StoreUrl::parse(&format!("{top}/missing/../../other")).expect("a path");
+    let store = FileStore::open(&url).expect("a store");
+    assert_eq!(store.place(), place_of(&scratch.path("other")));
+    put(&store, "y", "mine").await.expect("a write");
+    drop(store);
+    assert_eq!(scratch.disk("store"), [""; 0]);
+    assert_eq!(scratch.disk("other"), ["x", "y"]);
+}
+
+#[tokio::test]
 async fn what_is_no_file_is_told_and_not_opened() {
     let scratch = Scratch::new();
     let name = std::ffi::OsStr::from_bytes(b"bad-\xff-name");

@@ -1,0 +1,4 @@
+//! The session as a whole.
+
+mod overlay;
+mod round_trip;

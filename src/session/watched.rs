@@ -1,0 +1,269 @@
+//! A store that remembers what was seen in it, beneath the changes of a rehearsal: the inputs of
+//! a plan.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use super::layer::Layer;
+use crate::store::{
+    Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object, Place,
+    Precondition, ReadOptions, Result, Store, WriteOptions, is_reserved,
+};
+
+/// Everything that a run saw.
+#[derive(Default)]
+pub(super) struct Sightings(Mutex<Seen>);
+
+#[derive(Clone, Default)]
+pub(super) struct Seen {
+    /// Versions by root and full key, as they were seen last; `None` for what was missing.
+    pub(super) objects: BTreeMap<(String, String), Option<String>>,
+    pub(super) listings: Vec<Listed>,
+}
+
+/// A listing, as far as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// The store, to which all names here are relative.
+    pub(super) place: Place,
+    /// The folder that was listed.
+    pub(super) below: String,
+    pub(super) one_level: bool,
+    /// Only names after this one.
+    pub(super) after: Option<String>,
+    /// Up to this one; `None` to its end.
+    pub(super) until: Option<String>,
+    /// What was no object in it.
+    pub(super) others: Vec<String>,
+}
+
+impl Listed {
+    /// Whether both say the same of different moments.
+    fn covers(&self, other: &Self) -> bool {
+        let scope = |listed: &Self| (listed.below.clone(), listed.one_level, listed.after.clone());
+        self.place == other.place && scope(self) == scope(other) && self.until == other.until
+    }
+}
+
+/// What tells a version of an object from others: its tag, or where a listing gives none, its
+/// size and time.
+pub(super) fn version_of(meta: &Meta) -> String {
+    match (&meta.tag, meta.modified) {
+        (Some(tag), _) => tag.0.clone(),
+        (None, modified) => {
+            let since = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            format!(
+                "{UNTAGGED}{}@{}",
+                meta.size,
+                since.unwrap_or_default().as_nanos()
+            )
+        }
+    }
+}
+
+/// How a version begins that is no tag.
+pub(super) const UNTAGGED: &str = "size:";
+
+impl Sightings {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn all(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    fn object(&self, place: Place, key: &str, version: Option<String>) {
+        if is_reserved(key) {
+            return;
+        }
+        let full = place.full_key(key);
+        let mut seen = self.lock();
+        let known = seen.objects.entry((place.root, full)).or_default();
+        // A listing without tags knows less than what was read before.
+        let less = version.as_deref().is_some_and(|v| v.starts_with(UNTAGGED));
+        if !(less && known.is_some()) {
+            *known = version;
+        }
+    }
+
+    fn listing(&self, listed: Listed) {
+        let mut seen = self.lock();
+        match seen.listings.iter_mut().find(|known| known.covers(&listed)) {
+            Some(known) => *known = listed,
+            None => seen.listings.push(listed),
+        }
+    }
+}
+
+/// A store whose reads are remembered in a [`Layer`].
+#[derive(Clone)]
+pub(super) struct Watched {
+    base: Arc<dyn Store>,
+    layer: Arc<Layer>,
+}
+
+impl Watched {
+    /// The store itself when the layer keeps no sightings.
+    pub(super) fn over(base: Arc<dyn Store>, layer: &Arc<Layer>) -> Arc<dyn Store> {
+        match layer.sightings {
+            Some(_) => Arc::new(Self {
+                base,
+                layer: Arc::clone(layer),
+            }),
+            None => base,
+        }
+    }
+
+    fn saw(&self, key: &Key, found: Result<&Meta, &Error>) {
+        let version = match found {
+            Ok(meta) => Some(version_of(meta)),
+            Err(error) if *error.kind() == ErrorKind::NotFound => None,
+            Err(_) => return,
+        };
+        if let Some(sightings) = &self.layer.sightings {
+            sightings.object(self.base.place(), key.as_str(), version);
+        }
+    }
+}
+
+/// Remembers how far a listing was read, also when the reader stops early.
+struct Reader {
+    layer: Arc<Layer>,
+    listed: Listed,
+    last: Option<String>,
+    ended: bool,
+}
+
+impl Reader {
+    fn saw(&mut self, entry: Option<&Result<Entry>>) {
+        let Some(sightings) = &self.layer.sightings else {
+            return;
+        };
+        match entry {
+            None => self.ended = true,
+            // A folder or bucket that isn't there has nothing in it.
+            Some(Err(error)) => self.ended = *error.kind() == ErrorKind::NotFound,
+            Some(Ok(entry)) => {
+                self.last = Some(entry.name().to_owned());
+                match entry {
+                    Entry::Object(meta) => {
+                        let version = Some(version_of(meta));
+                        sightings.object(self.listed.place.clone(), meta.key.as_str(), version);
+                    }
+                    Entry::Prefix(name) | Entry::Foreign { name, .. } => {
+                        if !is_reserved(name.trim_end_matches('/')) {
+                            self.listed.others.push(name.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.listed.until = self.last.take();
+            if self.listed.until.is_none() {
+                return;
+            }
+        }
+        if let Some(sightings) = &self.layer.sightings {
+            sightings.listing(self.listed.clone());
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Watched {
+    fn url(&self) -> &str {
+        self.base.url()
+    }
+
+    fn place(&self) -> Place {
+        self.base.place()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.base.capabilities()
+    }
+
+    fn at(&self, folder: &str) -> Arc<dyn Store> {
+        Arc::new(Self {
+            base: self.base.at(folder),
+            ..self.clone()
+        })
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Meta> {
+        let found = self.base.stat(key).await;
+        self.saw(key, found.as_ref());
+        found
+    }
+
+    async fn read(&self, key: &Key, options: ReadOptions) -> Result<Object> {
+        let found = self.base.read(key, options).await;
+        self.saw(key, found.as_ref().map(|object| &object.meta));
+        found
+    }
+
+    async fn read_version(&self, key: &Key, version: &str) -> Result<Object> {
+        self.base.read_version(key, version).await
+    }
+
+    async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
+        self.base.write(key, body, options).await
+    }
+
+    async fn delete(&self, key: &Key, precondition: Precondition) -> Result<()> {
+        self.base.delete(key, precondition).await
+    }
+
+    fn list(&self, options: ListOptions) -> Listing {
+        let mut reader = Reader {
+            layer: Arc::clone(&self.layer),
+            listed: Listed {
+                place: self.base.place(),
+                below: options.below.clone(),
+                one_level: options.one_level,
+                after: options.start_after.clone(),
+                until: None,
+                others: Vec::new(),
+            },
+            last: None,
+            ended: false,
+        };
+        let end = futures::stream::once(async { None });
+        let entries = self.base.list(options).map(Some).chain(end);
+        entries
+            .filter_map(move |entry| {
+                reader.saw(entry.as_ref());
+                std::future::ready(entry)
+            })
+            .boxed()
+    }
+
+    async fn copy_from(
+        &self,
+        source: &Arc<dyn Store>,
+        from: &Meta,
+        key: &Key,
+        options: &WriteOptions,
+    ) -> Result<Option<Meta>> {
+        self.base.copy_from(source, from, key, options).await
+    }
+
+    fn backend(&self) -> &dyn Any {
+        self.base.backend()
+    }
+
+    fn refuses(&self, key: &Key) -> Option<String> {
+        self.base.refuses(key)
+    }
+}
