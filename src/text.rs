@@ -1,5 +1,7 @@
 //! Small helpers for what people read and type.
 
+use std::borrow::Cow;
+
 /// The known name nearest to a mistyped one, as the end of an error message:
 /// `" (did you mean 'region'?)"`, or nothing when none is near.
 pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
@@ -58,6 +60,50 @@ pub fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Whether a character could make a text look like another one: it is not seen, moves what is,
+/// or tells a terminal what to do.
+#[must_use]
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            u32::from(c),
+            0xad | 0x34f
+                | 0x61c
+                | 0x115f..=0x1160
+                | 0x17b4..=0x17b5
+                | 0x180b..=0x180f
+                | 0x200b..=0x200f
+                | 0x2028..=0x202e
+                | 0x2060..=0x206f
+                | 0x3164
+                | 0xfe00..=0xfe0f
+                | 0xfeff
+                | 0xffa0
+                | 0xfff0..=0xfffb
+                | 0x1d173..=0x1d17a
+                | 0xe0000..=0xe0fff
+        )
+}
+
+/// A name or a value as it may be printed: what isn't seen is written as an escape.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            c if is_unseen(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +127,20 @@ mod tests {
             shown,
             ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB"]
         );
+    }
+
+    #[test]
+    fn what_is_not_seen_is_written_out() {
+        for (text, shown) in [
+            ("a/ü b.yaml", "a/ü b.yaml"),
+            ("שלום 日本 👍", "שלום 日本 👍"),
+            ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("\u{1b}[2Ja\u{9b}", "\\u{1b}[2Ja\\u{9b}"),
+            ("config\u{202e}fdp", "config\\u{202e}fdp"),
+            ("con\u{200b}fig\u{feff}", "con\\u{200b}fig\\u{feff}"),
+            ("a\u{2028}b\u{e0041}", "a\\u{2028}b\\u{e0041}"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod commands;
 mod lock;
 mod lua;
 mod permissions;
+mod plan_show;
 mod real_servers;
 mod s3;
 mod s3_double;

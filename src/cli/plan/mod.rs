@@ -1,6 +1,13 @@
 //! `kstate plan`
 
+mod html;
+mod json;
 mod make;
+mod show;
+#[cfg(test)]
+mod tests;
+mod text;
+mod view;
 
 use std::sync::Arc;
 
@@ -25,7 +32,10 @@ pub(super) struct Plan {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Show what a plan would do
+    Show(show::Show),
+}
 
 impl Plan {
     /// Takes the flags of this command out of the script's arguments. Whether a script is run.
@@ -39,7 +49,7 @@ impl Plan {
 
     pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
         match self.command {
-            Some(command) => match command {},
+            Some(Command::Show(show)) => show.run(context),
             None => self.make.run(context),
         }
     }

@@ -1,7 +1,11 @@
 //! What a run would do, in full: enough to show it to a person, and to do it later exactly so.
 
 mod build;
+pub mod difference;
 pub mod file;
+pub mod summary;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
