@@ -308,7 +308,7 @@ function kstate.config.state_store() end
 
 ---Names another state store in the file that names the present one.
 ---
----Only in the file that `config.state_store` gives as `file`. Comments, order and quoting stay. A dry run checks that it can be done and leaves the file alone.
+---Only in the file that `config.state_store` gives as `file`. Comments, order and quoting stay. A dry run checks that it can be done and leaves the file alone; a plan can't hold it.
 ---@param url string the new state store
 ---@return string # the file
 function kstate.config.set_state_store(url) end
@@ -455,7 +455,7 @@ kstate.cli = {}
 
 ---Asks whether to go on.
 ---
----With `--yes` the answer is yes. Where nobody can answer (cron, a pipe) it is an error, so that nothing dangerous goes on by itself and nothing waits forever. With `expect`, only that word is a yes; without, `y` or `yes`.
+---With `--yes` the answer is yes, and in a rehearsal (`--dry-run`, `kstate plan`), which writes nothing. Where nobody can answer (cron, a pipe) it is an error, so that nothing dangerous goes on by itself and nothing waits forever. With `expect`, only that word is a yes; without, `y` or `yes`.
 ---@param options kstate.options.cli.confirm
 ---@return boolean # whether the answer was yes
 function kstate.cli.confirm(options) end
