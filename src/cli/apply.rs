@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Context, work};
+use super::context::{Context, tell_changes, work};
 use super::exit::{Exit, Failure};
 use super::output::print_json;
 use super::progress::Progress;
@@ -29,7 +29,7 @@ use crate::transfer::CONCURRENCY;
 pub(super) struct Apply {
     /// The plan; `-` reads it from standard input
     file: PathBuf,
-    /// The age identity file that opens an encrypted plan [env: KSTATE_AGE_IDENTITY]
+    /// The age identity file that opens an encrypted plan; `$KSTATE_AGE_IDENTITY` names one too
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
     /// How many changes are made at once
@@ -82,7 +82,7 @@ impl Apply {
         let outcome = apply
             .run(self.concurrency.max(1), self.lock_wait, observer)
             .await?;
-        context.tell_changes(apply.session());
+        tell_changes(apply.session());
         told(&outcome, apply.session().journal_id(), context)
     }
 }

@@ -67,7 +67,7 @@ impl Context {
     /// Ends the run's journal, and tells what was changed and how to take it back.
     pub(super) fn conclude(&self, complete: bool) {
         self.session.finish(complete);
-        self.tell_changes(&self.session);
+        tell_changes(&self.session);
         let Some(settings) = self
             .journal
             .as_ref()
@@ -83,19 +83,6 @@ impl Context {
         if let Err(error) = pruned {
             tracing::warn!("old journals stay: {error}");
         }
-    }
-
-    /// Tells on standard error what a session changed and how to take it back.
-    pub(super) fn tell_changes(&self, session: &Session) {
-        let changes = session.changes();
-        if changes.is_empty() {
-            return;
-        }
-        let undo = match session.journal_id() {
-            Some(id) => format!("; undo with: kstate undo {id}"),
-            None => String::new(),
-        };
-        tracing::info!("{changes}{undo}");
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -218,6 +205,19 @@ fn journal(env: &Env, global: &Global, mode: Mode) -> Result<Option<journal::Set
         require_undo: global.require_undo,
         ..journal::Settings::new(folder)
     }))
+}
+
+/// Tells on standard error what a session changed and how to take it back.
+pub(super) fn tell_changes(session: &Session) {
+    let changes = session.changes();
+    if changes.is_empty() {
+        return;
+    }
+    let undo = match session.journal_id() {
+        Some(id) => format!("; undo with: kstate undo {id}"),
+        None => String::new(),
+    };
+    tracing::info!("{changes}{undo}");
 }
 
 /// What this process was asked to do.

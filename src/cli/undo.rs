@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 
 use super::apply::told;
-use super::context::{Context, work};
+use super::context::{Context, tell_changes, work};
 use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::rm::confirm;
@@ -55,7 +55,7 @@ impl Undo {
             outcome,
             unrestorable,
         } = undo.run(self.concurrency.max(1), observer).await?;
-        context.tell_changes(undo.session());
+        tell_changes(undo.session());
         for object in &unrestorable {
             tracing::error!("cannot restore {object}: it was too large to be kept");
         }

@@ -82,7 +82,7 @@ pub(super) async fn check(expected: &Expected<'_>) -> Result<Vec<Stale>> {
     let mut settled = HashSet::new();
     for listing in &expected.observed.listings {
         if let Some(store) = expected.stores.get(listing.store) {
-            let check = Listing {
+            let check = Relisted {
                 store,
                 listing,
                 versions: &versions,
@@ -139,14 +139,14 @@ async fn look(store: &dyn Store, name: &str, expected: Option<&str>) -> Result<O
     }))
 }
 
-struct Listing<'a> {
+struct Relisted<'a> {
     store: &'a Arc<dyn Store>,
     listing: &'a SeenListing,
     versions: &'a Versions,
     done: &'a Versions,
 }
 
-impl Listing<'_> {
+impl Relisted<'_> {
     async fn run(
         &self,
         stale: &mut BTreeSet<Stale>,

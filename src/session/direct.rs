@@ -6,16 +6,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, StreamExt};
 
 use super::gate::Gate;
 use super::journal::{self, Deed, Intent, Journal, Line, Old};
 use super::tally::{Fate, Tally};
 use crate::store::{
-    Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Hasher, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
-    is_reserved,
+    Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
+    Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, is_reserved,
 };
 
 /// How many objects are looked at at once before a batch of them is deleted.
@@ -151,17 +149,15 @@ impl Direct {
             .iter()
             .map(|error| (error.key(), error))
             .collect();
-        let lines: Vec<Line> = std::iter::zip(ops, &keys)
-            .map(
-                |(op, key)| match by_key.get(&Some(key.as_str())).or(by_key.get(&None)) {
-                    Some(error) => failed(op, error),
-                    None => {
-                        self.tally.count(Fate::Deleted);
-                        Line::Done { op, tag: None }
-                    }
-                },
-            )
-            .collect();
+        let ended = |(op, key): (usize, &Key)| {
+            let error = by_key.get(&Some(key.as_str())).or(by_key.get(&None));
+            if let Some(error) = error {
+                return failed(op, error);
+            }
+            self.tally.count(Fate::Deleted);
+            Line::Done { op, tag: None }
+        };
+        let lines: Vec<Line> = std::iter::zip(ops, &keys).map(ended).collect();
         journal.ended(&lines);
         failures.extend(failed_now);
         failures
@@ -176,41 +172,6 @@ fn failed(op: usize, error: &Error) -> Line {
         }
         _ => Line::Void { op },
     }
-}
-
-/// A body whose last bytes are let go only when the journal knows the sum of all of them, so that
-/// the write can't be complete before.
-fn summed(journal: Arc<Journal>, op: usize, body: Body) -> Body {
-    struct State {
-        inner: BoxStream<'static, Result<Bytes>>,
-        hasher: Hasher,
-        held: Option<Bytes>,
-        journal: Arc<Journal>,
-        op: usize,
-    }
-    let size = body.size();
-    let state = State {
-        inner: body.into_stream(),
-        hasher: Hasher::new(Algorithm::Sha256),
-        held: None,
-        journal,
-        op,
-    };
-    let chunks = stream::try_unfold(Some(state), |state| async move {
-        let Some(mut state) = state else {
-            return Ok(None);
-        };
-        while let Some(chunk) = state.inner.next().await.transpose()? {
-            state.hasher.update(&chunk);
-            if let Some(ready) = state.held.replace(chunk) {
-                return Ok(Some((ready, Some(state))));
-            }
-        }
-        let sha256 = state.hasher.finish().hex();
-        state.journal.body(state.op, sha256).await?;
-        Ok(state.held.map(|last| (last, None)))
-    });
-    Body::stream(size, chunks)
 }
 
 fn checksum(meta: &Meta) -> Option<String> {
@@ -268,9 +229,9 @@ impl Store for Direct {
         };
         let is_stream = sha256.is_none();
         let intent = self.intent(key, old, Deed::Write { sha256 });
-        let op = journal::one(journal.begin(vec![intent]).await?);
+        let op = journal.begin_one(intent).await?;
         let body = if is_stream {
-            summed(Arc::clone(journal), op, body)
+            journal.summed(op, body)
         } else {
             body
         };
@@ -285,10 +246,8 @@ impl Store for Direct {
     async fn delete(&self, key: &Key, precondition: Precondition) -> Result<()> {
         self.gate.admit("delete", &*self.base, key)?;
         let Some(journal) = self.journal(key) else {
-            let known = match self.base.capabilities().ephemeral {
-                true => self.base.stat(key).await.is_ok(),
-                false => true,
-            };
+            let look = self.base.capabilities().ephemeral;
+            let known = !look || self.base.stat(key).await.is_ok();
             self.base.delete(key, precondition).await?;
             if known && !is_reserved(key.as_str()) {
                 self.tally.count(Fate::Deleted);
@@ -301,7 +260,7 @@ impl Store for Direct {
             return self.base.delete(key, precondition).await;
         }
         let intent = self.intent(key, old, Deed::Delete);
-        let op = journal::one(journal.begin(vec![intent]).await?);
+        let op = journal.begin_one(intent).await?;
         let result = match self.gate.admit("delete", &*self.base, key) {
             Ok(()) => self.base.delete(key, precondition).await,
             Err(error) => Err(error),
@@ -367,7 +326,7 @@ impl Store for Direct {
             size: from.size,
             checksum: checksum(from),
         };
-        let op = journal::one(journal.begin(vec![self.intent(key, old, deed)]).await?);
+        let op = journal.begin_one(self.intent(key, old, deed)).await?;
         let result = match self.gate.admit("copy", &*self.base, key) {
             Ok(()) => self.base.copy_from(source, from, key, options).await,
             Err(error) => Err(error),
@@ -376,7 +335,7 @@ impl Store for Direct {
             // Whoever asked for it streams instead.
             Ok(None) => journal.ended(&[Line::Void { op }]),
             Ok(Some(meta)) => {
-                self.settle(journal, op, fate, &Ok(meta), |meta| journal::tag_of(meta))
+                self.settle(journal, op, fate, &Ok(meta), |meta| journal::tag_of(meta));
             }
             Err(error) => journal.ended(&[failed(op, error)]),
         }

@@ -153,15 +153,13 @@ impl Run {
             return;
         };
         let version = match &task.act {
-            Act::Copy { version, .. } => match self.version(version) {
-                Some(version) => Some(version),
-                None => {
-                    self.results[index] = Some(Ending::NotTried);
-                    return;
-                }
-            },
+            Act::Copy { version, .. } => self.version(version),
             _ => None,
         };
+        if version.is_none() && matches!(task.act, Act::Copy { .. }) {
+            self.results[index] = Some(Ending::NotTried);
+            return;
+        }
         self.writing.insert(target.clone());
         if let Some(source) = &source {
             *self.reading.entry(source.clone()).or_default() += 1;

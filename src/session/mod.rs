@@ -13,6 +13,7 @@ mod identify;
 pub mod journal;
 mod layer;
 pub mod lock;
+mod merged;
 mod opened;
 mod operation;
 mod overlay;

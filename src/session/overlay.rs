@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::Peekable;
-use futures::{Stream, StreamExt, stream};
+use futures::StreamExt;
 
 use super::gate::Gate;
-use super::layer::{Before, Change, Changes, Content, Deed, Layer, Recorded};
+use super::layer::{Before, Change, Content, Deed, Layer, Recorded};
+use super::merged::{merge, one_level, own_entries, tolerate_missing};
 use super::watched::Watched;
 use crate::store::{
-    Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
-    Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
+    Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
+    Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
 };
 
 /// The most that a written object may have, as a dry run holds it in memory: 256 MiB. Copies
@@ -252,109 +252,6 @@ fn check(wanted: &Precondition, now: Option<&Meta>) -> Result<(), ErrorKind> {
     }
 }
 
-/// A folder or bucket that isn't there yet has no objects but those of the layer.
-fn tolerate_missing(listing: Listing) -> Listing {
-    listing
-        .filter(|entry| {
-            let missing = matches!(entry, Err(error) if *error.kind() == ErrorKind::NotFound);
-            std::future::ready(!missing)
-        })
-        .boxed()
-}
-
-type Own = std::collections::VecDeque<(String, Option<Meta>)>;
-
-/// The layer's changes as a listing: a name with its metadata, or `None` where it was deleted.
-fn own_entries(place: &Place, changes: Changes, after: Option<&str>) -> Own {
-    let strip = if place.prefix.is_empty() {
-        0
-    } else {
-        place.prefix.len() + 1
-    };
-    changes
-        .into_iter()
-        .map(|(full, change)| (full[strip..].to_owned(), change))
-        .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
-        .filter_map(|(name, change)| match change {
-            Change::Deleted => Some((name, None)),
-            Change::Written { mut meta, .. } => {
-                // The change may have been made through a store at another folder.
-                meta.key = Key::parse(&name).ok()?;
-                Some((name, Some(*meta)))
-            }
-        })
-        .collect()
-}
-
-/// Merges the listing beneath with the layer's changes, which win.
-fn merge(base: Peekable<Listing>, own: Own) -> Listing {
-    stream::unfold((base, own), |(mut base, mut own)| async move {
-        loop {
-            let next = std::pin::Pin::new(&mut base).peek().await;
-            let base_first = match (next, own.front()) {
-                (None, None) => return None,
-                (Some(Err(_)), _) | (Some(_), None) => true,
-                (None, Some(_)) => false,
-                (Some(Ok(entry)), Some((name, _))) => entry.name() < name.as_str(),
-            };
-            if base_first {
-                return base.next().await.map(|entry| (entry, (base, own)));
-            }
-            let same = matches!((next, own.front()),
-                (Some(Ok(entry)), Some((name, _))) if entry.name() == name);
-            if same {
-                base.next().await;
-            }
-            if let Some((_, Some(meta))) = own.pop_front() {
-                return Some((Ok(Entry::Object(meta)), (base, own)));
-            }
-        }
-    })
-    .boxed()
-}
-
-/// Folds a recursive listing to the next level.
-fn one_level(
-    listing: impl Stream<Item = Result<Entry>> + Send + 'static,
-    options: ListOptions,
-) -> Listing {
-    let strip = if options.below.is_empty() {
-        0
-    } else {
-        options.below.len() + 1
-    };
-    // The listing begins behind any other name; a folder is skipped whole.
-    let after = options.start_after;
-    let mut last = after.filter(|name| name.ends_with('/')).unwrap_or_default();
-    listing
-        .filter_map(move |entry| {
-            let folded = entry.map(|entry| fold(entry, strip, &mut last)).transpose();
-            std::future::ready(folded)
-        })
-        .boxed()
-}
-
-fn fold(entry: Entry, strip: usize, last: &mut String) -> Option<Entry> {
-    if last.ends_with('/') && entry.name().starts_with(last.as_str()) {
-        return None;
-    }
-    let folder = entry
-        .name()
-        .get(strip..)
-        .and_then(|rest| rest.find('/'))
-        .map(|end| entry.name()[..=strip + end].to_owned());
-    if folder.as_deref().unwrap_or(entry.name()) <= last.as_str() {
-        return None;
-    }
-    match folder {
-        Some(folder) => {
-            last.clone_from(&folder);
-            Some(Entry::Prefix(folder))
-        }
-        None => Some(entry),
-    }
-}
-
 #[async_trait]
 impl Store for Overlay {
     fn url(&self) -> &str {
@@ -501,16 +398,16 @@ impl Store for Overlay {
             prefix: place.full_key(from.key.as_str()),
             root: place.root,
         };
-        let (content, step) = match origin.change(&from.key) {
-            Some(Change::Written { content, step, .. }) => (content, step),
+        let changed = origin.change(&from.key);
+        let (content, step) = if let Some(Change::Written { content, step, .. }) = changed {
+            (content, step)
+        } else {
             // What the run does to the source later must not show in the copy.
-            _ => {
-                let content = Content::Reference {
-                    store: Arc::clone(&origin.base),
-                    from: Box::new(now.clone()),
-                };
-                (content, None)
-            }
+            let content = Content::Reference {
+                store: Arc::clone(&origin.base),
+                from: Box::new(now.clone()),
+            };
+            (content, None)
         };
         let deed = Deed::Copy {
             from: from_place,

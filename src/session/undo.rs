@@ -144,7 +144,7 @@ impl Undo {
             let chain = &self.chains[step.chain];
             let before = &steps[..index];
             let after = before.partition_point(|step| self.chains[step.chain].began > chain.ended);
-            tasks.push(self.task(step, after)?);
+            tasks.push(self.task(step, after));
         }
         let options = Options {
             concurrency,
@@ -209,7 +209,7 @@ impl Undo {
         Ok(verdicts)
     }
 
-    fn task(&self, step: &Step, after: usize) -> Result<Task> {
+    fn task(&self, step: &Step, after: usize) -> Task {
         let chain = &self.chains[step.chain];
         let store = &self.stores[&chain.store];
         let act = match &chain.old {
@@ -234,13 +234,13 @@ impl Undo {
                 }
             }
         };
-        Ok(Task {
+        Task {
             after,
             store: Arc::clone(store),
             key: chain.key.clone(),
             expects: step.expects.clone(),
             act,
-        })
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod before;
 mod log;
 mod record;
 mod runs;
+mod summed;
 mod tell;
 mod writer;
 
@@ -116,11 +117,6 @@ pub(super) enum Deed {
         checksum: Option<String>,
     },
     Delete,
-}
-
-/// The number of the only change that was begun.
-pub(super) fn one(ops: Vec<usize>) -> usize {
-    ops.first().copied().unwrap_or_default()
 }
 
 /// The tag of an object that was written.
@@ -268,6 +264,12 @@ impl Journal {
         let written = started.writer.append_durably(lines).await;
         written.map_err(|error| cannot(&started.folder, io::Error::other(error)))?;
         Ok(ops)
+    }
+
+    /// As [`begin`](Self::begin), for one change.
+    pub(super) async fn begin_one(&self, intent: Intent) -> Result<usize> {
+        let ops = self.begin(vec![intent]).await?;
+        Ok(ops.first().copied().unwrap_or_default())
     }
 
     /// The log's number of a store; its line comes first.

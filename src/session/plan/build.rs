@@ -10,7 +10,7 @@ use super::{
 };
 use crate::session::layer::{Before, Deed, Layer, Recorded};
 use crate::session::opened::Opened;
-use crate::session::watched::{Listed, Seen};
+use crate::session::watched::{Listed, Seen, Sightings};
 use crate::store::{Algorithm, Checksum, Place};
 
 /// The plan of what a layer recorded.
@@ -29,7 +29,7 @@ pub(in crate::session) fn build(
     let steps = layer.steps();
     let steps = steps.into_iter().filter_map(|step| builder.step(step));
     let steps: Vec<_> = steps.collect();
-    let seen = layer.sightings.as_ref().map(|sightings| sightings.all());
+    let seen = layer.sightings.as_ref().map(Sightings::all);
     let observed = builder.observed(seen.unwrap_or_default());
     let locks = locks.into_iter().filter_map(|(place, name)| {
         let (store, _) = builder.locate(&place)?;

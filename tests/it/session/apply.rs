@@ -1,5 +1,7 @@
 //! Applying plans.
 
+use age::secrecy::ExposeSecret;
+
 use super::{history, newest, on, script};
 use crate::s3_double::{Action, Fault, S3Double};
 use crate::support::Desk;
@@ -110,12 +112,8 @@ fn what_somebody_else_writes_meanwhile_stays_and_the_rest_is_not_tried() {
     on(&desk, &double, &["apply", &plan, "--yes"]).with(0);
     assert_eq!(double.get("bucket", "three").expect("it is there"), "3");
     assert_eq!(history(&desk).len(), 1, "it goes on in the same journal");
-    on(&desk, &double, &["undo", &newest_of(&desk)]).with(0);
+    on(&desk, &double, &["undo", &newest(&desk)]).with(0);
     assert!(double.keys("bucket").is_empty());
-}
-
-fn newest_of(desk: &Desk) -> String {
-    newest(desk)
 }
 
 #[test]
@@ -165,7 +163,6 @@ fn content_types_and_metadata_are_applied_too() {
 fn an_encrypted_plan_is_applied_with_its_identity() {
     let desk = Desk::new();
     let identity = age::x25519::Identity::generate();
-    use age::secrecy::ExposeSecret;
     desk.write("identity", identity.to_string().expose_secret());
     let text = format!(
         "kstate.store.open(\"{}\"):write('a', '1')",
