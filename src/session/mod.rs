@@ -144,7 +144,7 @@ impl Session {
     /// # Errors
     /// As [`Registry::open`].
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
-        let store = self.registry.open(url)?;
+        let store = beneath(&self.registry, url)?;
         self.opened.add(store.url(), url, store.place());
         let gate = Arc::clone(&self.gate);
         Ok(match &self.layer {
@@ -206,7 +206,7 @@ impl Session {
     /// The plan of a run in [`Mode::Plan`], as far as it went.
     pub fn plan(&self, origin: Origin) -> Plan {
         let locks = self.locks_taken().into_iter().filter_map(|lock| {
-            let store = self.registry.open(&lock.store).ok()?;
+            let store = beneath(&self.registry, &lock.store).ok()?;
             Some((store.place(), lock.name))
         });
         match &self.layer {
@@ -217,6 +217,15 @@ impl Session {
             },
         }
     }
+}
+
+/// The store at a URL, as nothing above the session gets it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place from which stores come"
+)]
+fn beneath(registry: &Registry, url: &StoreUrl) -> Result<Arc<dyn Store>> {
+    registry.open(url)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
+use crate::session::beneath;
 use crate::store::registry::Registry;
 use crate::store::{ErrorKind, Key, ListOptions, Result, Store, StoreUrl};
 
@@ -13,7 +14,7 @@ const LEVELS: usize = 8;
 
 /// The home of a store that was opened at this URL.
 pub(super) async fn find(registry: &Registry, opened: &StoreUrl) -> Result<Arc<dyn Store>> {
-    let top = registry.open(opened)?;
+    let top = beneath(registry, opened)?;
     let mut folder = StoreUrl {
         options: opened.options.clone(),
         // Of a relative path this is the whole.
@@ -25,7 +26,7 @@ pub(super) async fn find(registry: &Registry, opened: &StoreUrl) -> Result<Arc<d
         let Some((parent, _)) = folder.split_object() else {
             break;
         };
-        let above = registry.open(&parent)?;
+        let above = beneath(registry, &parent)?;
         if is_cluster(&here, level > 0).await? {
             home = Arc::clone(&above);
         }

@@ -145,7 +145,7 @@ async fn objects(registry: &Arc<Registry>) -> Objects {
     let mut objects = Objects::new();
     for bucket in ["memfs://one", "memfs://two"] {
         let url = StoreUrl::parse(bucket).expect("a literal URL");
-        let store = registry.open(&url).expect("a memory store");
+        let store = crate::session::beneath(registry, &url).expect("a memory store");
         let entries: Vec<Entry> = store
             .list(ListOptions::default())
             .try_collect()
