@@ -103,9 +103,9 @@ fn what_somebody_else_writes_meanwhile_stays_and_the_rest_is_not_tried() {
         .with(4)
         .says("1 done, 2 not");
     assert!(double.get("bucket", "three").is_none());
-    let newest = &history(&desk)[0];
+    let run = &history(&desk)[0];
     assert_eq!(
-        (newest["created"].as_u64(), newest["state"].as_str()),
+        (run["created"].as_u64(), run["state"].as_str()),
         (Some(1), Some("failed"))
     );
     double.clear_faults();
