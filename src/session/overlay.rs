@@ -425,6 +425,22 @@ impl Store for Overlay {
             .map(Some)
     }
 
+    fn is_copy_of(&self, own: &Meta, other: &dyn Store, theirs: &Meta) -> bool {
+        let Some(Change::Written {
+            meta,
+            content: Content::Reference { store, from },
+            ..
+        }) = self.change(&own.key)
+        else {
+            return false;
+        };
+        let object = |place: Place, key: &Key| (place.full_key(key.as_str()), place.root);
+        meta.tag == own.tag
+            && from.tag.is_some()
+            && from.tag == theirs.tag
+            && object(store.place(), &from.key) == object(other.place(), &theirs.key)
+    }
+
     fn backend(&self) -> &dyn Any {
         self
     }

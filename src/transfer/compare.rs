@@ -70,6 +70,10 @@ pub(super) async fn settle(
     if source.1.size != target.1.size {
         return Ok(None);
     }
+    let ((from, theirs), (to, own)) = (source, target);
+    if to.is_copy_of(own, from, theirs) || from.is_copy_of(theirs, to, own) {
+        return Ok(Some(Method::Size));
+    }
     if evidence == Evidence::Content || !publishes_any(source.1, target.1) {
         return by_content(source, target).await;
     }
