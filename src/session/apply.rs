@@ -64,7 +64,8 @@ impl Apply {
     /// Opens a plan's stores, and finds out what an interrupted run of it did already.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when a store of the plan is another one here; what the journal of an
+    /// [`ErrorKind::Invalid`] when a store of the plan is another one here,
+    /// [`ErrorKind::PermissionDenied`] when this run may not do all of it; what the journal of an
     /// earlier run can't tell; those of the stores.
     pub async fn prepare(
         session: &Session,
@@ -96,6 +97,12 @@ impl Apply {
         };
         if let Some(log) = log {
             apply.done = apply.done_before(&log).await?;
+        }
+        for (index, step) in apply.plan.steps.iter().enumerate() {
+            if !apply.done.contains_key(&index) {
+                let store = apply.store(step.store)?;
+                apply.session.permit(&*store, &Key::parse(&step.key)?)?;
+            }
         }
         Ok(apply)
     }

@@ -32,7 +32,7 @@ pub use plan::Plan;
 pub use undo::{Undo, Undone, Unrestorable};
 
 use crate::store::registry::{Env, Registry};
-use crate::store::{Result, Store, StoreUrl};
+use crate::store::{Key, Result, Store, StoreUrl};
 use direct::Direct;
 use gate::Gate;
 use journal::Journal;
@@ -122,6 +122,11 @@ impl Session {
     /// What the run may do.
     pub fn grants(&self) -> &Grants {
         &self.gate.grants
+    }
+
+    /// Whether an object may be written, for those who know beforehand what they will write.
+    fn permit(&self, store: &dyn Store, key: &Key) -> Result<()> {
+        self.gate.grants.check_write("write", store, key)
     }
 
     /// What happens to writes.

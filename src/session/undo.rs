@@ -77,7 +77,8 @@ impl Undo {
     /// Reads a run's journal, and finds out what an interrupted undo of it did already.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the run is still going on; what its journal can't tell;
+    /// [`ErrorKind::Unavailable`] when the run is still going on, [`ErrorKind::PermissionDenied`]
+    /// when this run may not take back all of it; what its journal can't tell;
     /// those of the stores.
     pub async fn prepare(
         session: &Session,
@@ -114,6 +115,10 @@ impl Undo {
                 let chain = undo.chains.iter().position(|chain| chain.place == place);
                 undo.done.extend(chain.map(|chain| (chain, tag)));
             }
+        }
+        for chain in &undo.chains {
+            undo.session
+                .permit(&*undo.stores[&chain.store], &chain.key)?;
         }
         Ok(undo)
     }

@@ -95,9 +95,11 @@ fn a_link_is_granted_as_what_it_points_to() {
         let flags = ["--allow-write", granted.as_str()];
         with_flags(&desk, &flags, &["cp", &from, &desk.arg(target)]).with(code);
     }
-    // A link in a granted folder is replaced, never followed.
+    // A link in a granted folder is never followed: what it hides can't be kept for an undo.
     let flags = ["--allow-write", real.as_str()];
-    with_flags(&desk, &flags, &["cp", &from, &desk.arg("real/out-file")]).with(0);
+    with_flags(&desk, &flags, &["cp", &from, &desk.arg("real/out-file")])
+        .with(1)
+        .says("leads out of the store");
     assert_eq!(desk.read("other/keep"), "");
     assert_eq!(desk.tree_size("other"), 1);
 }
@@ -179,6 +181,73 @@ fn the_same_bucket_on_another_endpoint_is_another_place() {
         "s3://b/prod/x?region=us-east-1",
     )
     .says("--allow-write s3://b/prod,");
+}
+
+#[test]
+fn a_plan_is_applied_and_a_run_taken_back_only_where_all_of_it_is_granted() {
+    let desk = Desk::new();
+    desk.write("one/keep", "");
+    desk.write("two/keep", "");
+    desk.write(
+        "script.lua",
+        "kstate.store.open(arg[1]):write('a', '1') kstate.store.open(arg[2]):write('b', '2')",
+    );
+    let (one, two, plan) = (desk.arg("one"), desk.arg("two"), desk.arg("plan"));
+    let script = desk.arg("script.lua");
+    desk.run(&["plan", "-o", &plan, &script, &one, &two])
+        .with(6);
+    desk.run(&[
+        "--allow-write",
+        &one,
+        "plan",
+        "-o",
+        &desk.arg("other"),
+        &script,
+        &one,
+        &two,
+    ])
+    .with(3);
+    let apply = ["apply", "--yes", &plan];
+    with_flags(&desk, &["--allow-write", &one], &apply)
+        .with(3)
+        .says(&format!("--allow-write {two}, or"));
+    with_flags(&desk, &["--read-only"], &apply).with(3);
+    assert!(!desk.path("one/a").exists() && !desk.path("two/b").exists());
+    desk.run(&apply).with(0);
+
+    let history = desk.run(&["--json", "history"]).with(0).stdout;
+    let history: serde_json::Value = serde_json::from_str(&history).expect("JSON");
+    let first = history.get(0).unwrap_or(&history["runs"][0]);
+    let id = first["id"].as_str().expect("an id");
+    with_flags(&desk, &["--allow-write", &one], &["undo", "--yes", id]).with(3);
+    assert_eq!(
+        (desk.read("one/a"), desk.read("two/b")),
+        ("1".into(), "2".into())
+    );
+    desk.run(&["undo", "--yes", id]).with(0);
+    assert!(!desk.path("one/a").exists() && !desk.path("two/b").exists());
+}
+
+#[test]
+fn the_lock_of_a_granted_cluster_is_taken_although_it_lies_above_the_cluster() {
+    let desk = Desk::new();
+    desk.write("from/x", "1");
+    for cluster in ["a.example.com", "b.example.com"] {
+        desk.write(&format!("state/{cluster}/config"), "kind: Cluster\n");
+        desk.write(
+            &format!("state/{cluster}/instancegroup/nodes"),
+            "kind: InstanceGroup\n",
+        );
+    }
+    let (a, b) = (
+        desk.arg("state/a.example.com"),
+        desk.arg("state/b.example.com"),
+    );
+    let flags = ["--allow-write", a.as_str()];
+    with_flags(&desk, &flags, &["sync", &desk.arg("from"), &a]).with(0);
+    with_flags(&desk, &flags, &["sync", &desk.arg("from"), &b]).with(3);
+    assert_eq!(desk.read("state/a.example.com/x"), "1");
+    assert!(!desk.path("state/b.example.com/x").exists());
 }
 
 const DECLARES: &str = "return {

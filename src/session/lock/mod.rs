@@ -129,7 +129,8 @@ impl Session {
         let place = (place.root.clone(), place.full_key(key.as_str()));
         let locks = &self.gate.locks;
         let entry = locks.enter(place, site.home.url(), name).await?;
-        self.gate.grants.check_write("lock", &*site.home, &key)?;
+        // By what it protects: the lock of a folder may lie above the folder.
+        self.gate.grants.check_write("lock", &**store, &key)?;
         let verdicts = &self.notes.verdicts;
         let judgement = if self.is_rehearsal() {
             strength::known(&*site.home, verdicts)
