@@ -60,6 +60,7 @@ impl Store for Direct {
 
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
         self.gate.admit("write", &*self.base, key)?;
+        let body = self.gate.follow(&self.base, key, body);
         self.base.write(key, body, options).await
     }
 
