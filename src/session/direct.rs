@@ -214,6 +214,7 @@ impl Store for Direct {
 
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
         self.gate.admit("write", &*self.base, key)?;
+        let body = self.gate.follow(&self.base, key, body);
         let conditions = (&options.precondition, &options.believed);
         let Some(journal) = self.journal(key) else {
             let fate = self.fate(key, conditions.0, conditions.1).await;

@@ -88,6 +88,11 @@ impl Locks {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the run holds any.
+    pub(in crate::session) fn any(&self) -> bool {
+        self.active.load(Ordering::Acquire) > 0
+    }
+
     /// Lets a write through unless a lock of the run is lost.
     ///
     /// # Errors
@@ -98,7 +103,7 @@ impl Locks {
         store: &dyn Store,
         key: &Key,
     ) -> Result<()> {
-        if self.active.load(Ordering::Acquire) == 0 {
+        if !self.any() {
             return Ok(());
         }
         for held in self.all().values() {

@@ -1,11 +1,13 @@
 //! Locks whose holder is stopped, killed, interrupted or cut off.
 
 use std::process::Child;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use kstate::session::Mode;
 use kstate::session::lock::LockOptions;
-use kstate::store::{Body, ErrorKind, Key, WriteOptions};
+use kstate::store::{Body, ErrorKind, Key, Precondition, WriteOptions};
 use rustix::process::Signal;
 
 use super::{open, script, session, signal, trust, wait_until};
@@ -183,4 +185,42 @@ async fn a_lost_answer_is_settled_by_looking() {
     double.fault(Fault::on("DeleteObject").then(Action::ResetBeforeResponse));
     guard.release().await;
     assert_eq!(double.keys("bucket"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_on_its_way_when_the_lock_is_lost_becomes_no_object() {
+    let desk = Desk::new();
+    let session = session(&desk, None, Mode::Direct);
+    let store = open(&session, "memfs://bucket");
+    let options = LockOptions {
+        ttl: Duration::from_secs(1),
+        ..LockOptions::default()
+    };
+    let guard = session.lock(&store, "job", &options).await.expect("free");
+    let key = |name: &str| Key::parse(name).expect("a key");
+    let (inner, probe, lock) = (Arc::clone(&store), key("probe"), key(".kstate/locks/job"));
+    // All bytes are there when the lock goes; only the end is not.
+    let end = stream::once(async move {
+        let broken = inner.delete(&lock, Precondition::None).await;
+        broken.expect("a delete");
+        let write = async || {
+            let body = Body::from("1");
+            inner.write(&probe, body, WriteOptions::default()).await
+        };
+        while write().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        Ok(bytes::Bytes::new())
+    });
+    let body = Body::stream(Some(3), stream::iter([Ok("abc".into())]).chain(end));
+    let slow = store
+        .write(&key("slow"), body, WriteOptions::default())
+        .await;
+    assert_eq!(
+        *slow.expect_err("the lock is lost").kind(),
+        ErrorKind::LockLost
+    );
+    let missing = store.stat(&key("slow")).await.expect_err("no object");
+    assert!(missing.is_missing_key(), "{missing}");
+    guard.release().await;
 }

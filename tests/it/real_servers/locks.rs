@@ -1,9 +1,10 @@
 //! Locks on servers that others wrote: what the probe says must be what the races show.
 
+use std::sync::Arc;
+
 use kstate::session::lock::{LockOptions, Strength};
 use kstate::session::{Mode, Session};
 use kstate::store::{Store, StoreUrl};
-use std::sync::Arc;
 
 use super::Service;
 use crate::lock::race::{one_of_32_wins, racers};
@@ -47,8 +48,8 @@ async fn of_32_on_radosgw_one_holds_the_lock_each_time() {
     assert_eq!(race(&Service::radosgw()).await, Strength::Atomic);
 }
 
-/// Its handlers run on threads and check before they write: now and then two that come at once
-/// both win. Whatever the probe has seen, the races must agree with it.
+/// Its handlers run on threads, and none promises that checking and writing are one step.
+/// Whatever the probe has seen, the races must agree with it.
 #[ignore = "needs the servers of tests/servers"]
 #[tokio::test(flavor = "multi_thread")]
 async fn on_moto_the_verdict_and_the_races_agree() {
