@@ -226,6 +226,21 @@ function Store:relation(target) end
 ---@return table # `if_absent` and `if_match`: whether a write that must fail was refused
 function Store:probe() end
 
+---@class kstate.options.Store.lock
+---@field ttl? string|number how long the lock stays when its holder is gone; default `"60s"`
+---@field wait? string|number how long to wait for another holder; default `"0s"`
+---@field min_strength? string `"atomic"` to refuse a store whose conditional writes can't be trusted; default `"advisory"`
+
+---Calls a function while this run holds a lock of the store, and returns what it returns.
+---
+---The lock is an object below `.kstate/locks` at the top of the store. It excludes other runs of kstate, not kOps. It is renewed meanwhile, and given back however the function ends. When it is lost (the process slept too long, or somebody broke the lock) the function is cancelled, and until it has ended no write of the run reaches any store. The function gets a table with `name`, `strength`, `fencing` (a number that grows with every acquisition) and `holder`. In a dry run nobody is asked and nothing is written. The options may be left out: `store:lock(name, f)`.
+---@param name string of letters, digits, `-`, `_` and `.`
+---@param options? kstate.options.Store.lock
+---@param f function called with the lock
+---@overload fun(self: kstate.Store, name: string, f: function): any
+---@return any # what the function returned
+function Store:lock(name, options, f) end
+
 ---A listing, for `for entry in store:list() do … end`. An entry is an object's metadata (`key`, `size`, `modified`, `tag`, `checksum`), or has a `prefix` when something lies below that name, or is `foreign` with a `reason` when it is nothing that a key can name.
 ---@class kstate.Listing: fun(): kstate.Entry?
 local Listing = {}
@@ -468,7 +483,7 @@ kstate.env = {}
 
 ---Returns an environment variable.
 ---
----A variable is taken for a secret when its name has `SECRET`, `TOKEN`, `PASSWORD`, `PASSWD`, `KEY`, `CREDENTIAL` or `PRIVATE` in it.
+---A variable is taken for a secret when its name has `SECRET`, `TOKEN`, `PASSWORD`, `PASSWD`, `KEY`, `CREDENTIAL` or `PRIVATE` in it, or its value a password as in `https://me:password@host`.
 ---@param name string the name
 ---@param default? string what to return when it is unset or empty
 ---@return string|nil # the value; `nil` when it is unset or empty
@@ -491,6 +506,25 @@ function kstate.hash.md5(bytes) end
 ---@param bytes string the bytes
 ---@return string # the checksum in lower-case hex
 function kstate.hash.crc32c(bytes) end
+
+---Requests to other services, when their hosts were granted.
+kstate.http = {}
+
+---@class kstate.options.http.request
+---@field method? string default `GET`
+---@field headers? table texts by name
+---@field body? string what is sent
+---@field timeout? string|number how long it may take, redirects included; default 30 seconds
+---@field limit? string|integer the most that the answer may have; default 8 MiB
+---@field follow? integer how many redirects to follow; default 5, and 0 returns them
+
+---Asks a service over HTTP or HTTPS, and returns its answer.
+---
+---Any status is an answer and no error. The names of the answer's headers are in small letters; one that came several times is joined by commas. Proxies are used as for stores (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). A redirect is followed only to a host that was granted too, and never from `https` to `http`; to another host go only the headers `accept`, `accept-language`, `content-type` and `user-agent`. Credentials don't belong in the URL: use a header. A rehearsal (a dry run, a plan) refuses all methods but `GET`, `HEAD` and `OPTIONS`.
+---@param url string an `http://` or `https://` URL
+---@param options? kstate.options.http.request
+---@return table # `status`, `headers`, `body`
+function kstate.http.request(url, options) end
 
 ---JSON.
 kstate.json = {}
@@ -571,6 +605,26 @@ function kstate.path.ext(path) end
 ---@param path string a key or path
 ---@return string # the path
 function kstate.path.normalize(path) end
+
+---Other programs, run without a shell, when that was granted.
+kstate.process = {}
+
+---@class kstate.options.process.run
+---@field stdin? string what it reads; default: nothing
+---@field timeout? string|number how long it may run; default: as long as the script
+---@field env? table more environment variables, by name
+---@field cwd? string the folder to run it in; default: kstate's own
+---@field limit? string|integer the most that it may print on either way; default 8 MiB
+---@field read_only? boolean it changes nothing, so that a rehearsal may run it too
+
+---Runs a program to its end, and returns what it printed.
+---
+---There is no shell: the arguments reach the program as they are. A bare name is looked up in `PATH`. An exit code other than 0 is no error; `128 + n` means that signal `n` ended the program. Of the environment it gets `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `TERM`, `TMPDIR`, `TZ`, `LANG` and the like, and what `env` adds; no credentials. When the call is cancelled or takes too long, the program and all that it started are killed. kstate can't see what a program writes, so a rehearsal (a dry run, a plan) refuses to run one, unless `read_only` says that it changes nothing. `--read-only` and `--allow-write` don't bind programs.
+---@param name string a bare name or an absolute path
+---@param args? table a list of texts and whole numbers
+---@param options? kstate.options.process.run
+---@return table # `code`, `stdout`, `stderr`
+function kstate.process.run(name, args, options) end
 
 ---Points in time as seconds since 1970, as text (RFC 3339, UTC), and durations.
 kstate.time = {}

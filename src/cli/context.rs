@@ -7,9 +7,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::exit::{Exit, Failure};
 use super::{Global, permissions};
+use crate::config::mask::mask;
 use crate::config::settings::Settings;
 use crate::config::state_store::{self, Inputs, Resolution, Warning};
-use crate::session::{Mode, Session};
+use crate::session::{Mode, Session, journal};
 use crate::store::registry::Env;
 use crate::store::{Key, Store, StoreUrl};
 
@@ -24,17 +25,15 @@ pub(super) struct Context {
     pub(super) json: bool,
     pub(super) yes: bool,
     pub(super) quiet: bool,
+    /// How a journal is kept, when one is.
+    pub(super) journal: Option<journal::Settings>,
     warned: Once,
     runtime: Option<Runtime>,
 }
 
 impl Context {
-    pub(super) fn new(env: Env, global: &Global) -> Result<Self, Failure> {
-        let mode = if global.dry_run {
-            Mode::DryRun
-        } else {
-            Mode::Direct
-        };
+    pub(super) fn new(env: Env, global: &Global, mode: Mode) -> Result<Self, Failure> {
+        let journal = journal(&env, global, mode)?;
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .thread_name("kstate-io")
@@ -52,12 +51,51 @@ impl Context {
             json: global.json,
             yes: global.yes,
             quiet: global.quiet,
+            journal,
             warned: Once::new(),
             runtime: Some(runtime),
         };
         let grants = permissions::grants(&context, &global.stores, &global.script)?;
-        context.session = Arc::new(Session::new(env, mode).granting(grants));
+        let session = Session::new(env, mode).granting(grants);
+        context.session = Arc::new(match &context.journal {
+            Some(settings) => session.journaled(settings.clone(), work()),
+            None => session,
+        });
         Ok(context)
+    }
+
+    /// Ends the run's journal, and tells what was changed and how to take it back.
+    pub(super) fn conclude(&self, complete: bool) {
+        self.session.finish(complete);
+        self.tell_changes(&self.session);
+        let Some(settings) = self
+            .journal
+            .as_ref()
+            .filter(|_| self.session.journal_id().is_some())
+        else {
+            return;
+        };
+        let pruned = journal::prune(
+            &settings.folder,
+            Some(journal::KEEP),
+            Some(journal::MAX_ALL),
+        );
+        if let Err(error) = pruned {
+            tracing::warn!("old journals stay: {error}");
+        }
+    }
+
+    /// Tells on standard error what a session changed and how to take it back.
+    pub(super) fn tell_changes(&self, session: &Session) {
+        let changes = session.changes();
+        if changes.is_empty() {
+            return;
+        }
+        let undo = match session.journal_id() {
+            Some(id) => format!("; undo with: kstate undo {id}"),
+            None => String::new(),
+        };
+        tracing::info!("{changes}{undo}");
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -158,6 +196,36 @@ impl Context {
                 end_now(Exit::INTERRUPTED);
             });
         }
+    }
+}
+
+/// How a journal is kept; `None` when there is none.
+fn journal(env: &Env, global: &Global, mode: Mode) -> Result<Option<journal::Settings>, Failure> {
+    if mode != Mode::Direct || global.no_journal {
+        return Ok(None);
+    }
+    let Some(folder) = journal::Settings::folder(env) else {
+        if global.require_undo {
+            return Err(Failure::refused(
+                "nothing could be undone: there is no folder for a journal",
+            )
+            .hint("set HOME or XDG_STATE_HOME"));
+        }
+        tracing::warn!("no journal is kept, so nothing can be undone: set HOME or XDG_STATE_HOME");
+        return Ok(None);
+    };
+    Ok(Some(journal::Settings {
+        require_undo: global.require_undo,
+        ..journal::Settings::new(folder)
+    }))
+}
+
+/// What this process was asked to do.
+pub(super) fn work() -> journal::Work {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    journal::Work {
+        command: mask(&args.join(" ")),
+        ..journal::Work::default()
     }
 }
 

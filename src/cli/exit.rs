@@ -15,7 +15,7 @@ impl Exit {
     pub(super) const REFUSED: u8 = 3;
     pub(super) const CONFLICT: u8 = 4;
     pub(super) const PARTLY: u8 = 5;
-    /// Of plans only.
+    /// A plan has something to do.
     pub(super) const CHANGES: u8 = 6;
     /// As timeout(1) has it.
     pub(super) const TIMED_OUT: u8 = 124;

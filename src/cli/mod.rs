@@ -1,11 +1,13 @@
 //! The command line: one file a subcommand.
 
+mod apply;
 mod cat;
 mod config;
 mod context;
 mod cp;
 mod diff;
 mod exit;
+mod history;
 mod lock;
 mod ls;
 mod output;
@@ -16,12 +18,14 @@ mod rm;
 mod run;
 mod stat;
 mod sync;
+mod undo;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::session::Mode;
 use crate::store::registry::Env;
 use context::Context;
 use exit::{Exit, Failure};
@@ -42,7 +46,7 @@ name of a store in kstate's own configuration, or NAME:sub/folder. `state` is th
 that kOps would use.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
-it, 5 partly done (run it again to go on), 6 the plan has changes, 130 interrupted.";
+it, 5 partly done (run it again to go on), 6 a plan with changes, 130 interrupted.";
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
@@ -72,6 +76,12 @@ struct Global {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Keep no journal: what is done can't be undone
+    #[arg(long, global = true)]
+    no_journal: bool,
+    /// Change nothing that could not be restored afterwards
+    #[arg(long, global = true, conflicts_with = "no_journal")]
+    require_undo: bool,
     #[command(flatten)]
     stores: permissions::StoreGrants,
     /// Taken over from the commands that run scripts.
@@ -83,8 +93,14 @@ struct Global {
 enum Command {
     /// Run a Lua script
     Run(run::Run),
-    /// Look at a plan
+    /// Save what a script would do as a plan, and show plans
     Plan(plan::Plan),
+    /// Do what a plan says
+    Apply(apply::Apply),
+    /// Take a run back
+    Undo(undo::Undo),
+    /// Show what was changed, by runs before this one
+    History(history::History),
     /// List what lies in a store
     Ls(ls::Ls),
     /// Print an object
@@ -121,15 +137,16 @@ pub fn main() -> ExitCode {
         }
     };
     output::log_to_stderr(cli.global.verbose, cli.global.quiet);
-    if let Command::Run(run) = &mut cli.command {
-        run.lift_flags(&mut cli.global);
-    }
-    let result = Context::new(Env::of_process(), &cli.global).and_then(|context| {
+    let mode = cli.mode();
+    let result = Context::new(Env::of_process(), &cli.global, mode).and_then(|context| {
         let context = Arc::new(context);
-        match cli.command {
+        let result = match cli.command {
             Command::Run(run) => run.run(&context),
+            Command::Plan(plan) => plan.run(&context),
             command => context.interruptible(dispatch(command, &context)),
-        }
+        };
+        context.conclude(result.is_ok());
+        result
     });
     match result {
         Ok(code) => ExitCode::from(code),
@@ -137,11 +154,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+impl Cli {
+    /// What becomes of this run's writes; takes the runtime's flags out of a script's arguments.
+    fn mode(&mut self) -> Mode {
+        let plans = match &mut self.command {
+            Command::Run(run) => {
+                run.script.lift_flags(&mut self.global);
+                false
+            }
+            Command::Plan(plan) => plan.lift_flags(&mut self.global),
+            _ => false,
+        };
+        match (plans, self.global.dry_run) {
+            (true, _) => Mode::Plan,
+            (false, true) => Mode::DryRun,
+            (false, false) => Mode::Direct,
+        }
+    }
+}
+
 async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
         // Runs on a thread of its own kind, before this.
-        Command::Run(_) => Ok(Exit::DONE),
-        Command::Plan(plan) => plan.run(context),
+        Command::Run(_) | Command::Plan(_) => Ok(Exit::DONE),
+        Command::Apply(apply) => apply.run(context).await,
+        Command::Undo(undo) => undo.run(context).await,
+        Command::History(history) => history.run(context),
         Command::Ls(ls) => ls.run(context).await,
         Command::Cat(cat) => cat.run(context).await,
         Command::Stat(stat) => stat.run(context).await,

@@ -21,6 +21,16 @@ use crate::scripts;
 /// Only --dry-run is taken out of it and works for every script.
 #[derive(Args)]
 pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) script: ScriptRun,
+    /// Show what the script would be allowed to do and why; run nothing
+    #[arg(long)]
+    explain_permissions: bool,
+}
+
+/// A script, and the bounds within which it runs.
+#[derive(Args)]
+pub(super) struct ScriptRun {
     /// Stop the script after this time, such as 30s or 2h (exit code 124)
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     timeout: Option<Duration>,
@@ -29,9 +39,6 @@ pub(super) struct Run {
     memory: u64,
     #[command(flatten)]
     grants: ScriptGrants,
-    /// Show what the script would be allowed to do and why; run nothing
-    #[arg(long)]
-    explain_permissions: bool,
     /// The script and its arguments
     #[arg(
         required = true,
@@ -40,10 +47,25 @@ pub(super) struct Run {
         allow_hyphen_values = true,
         value_name = "SCRIPT [ARGS]"
     )]
-    script: Vec<String>,
+    pub(super) script: Vec<String>,
 }
 
 impl Run {
+    pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
+        if self.explain_permissions {
+            let (name, source) = self.script.find(context)?;
+            let host = self.script.host("run", &name, context)?;
+            return permissions::explain(context, host, &source);
+        }
+        let (_, ended) = self.script.run("run", context)?;
+        if ended.is_ok() {
+            show_operations(context)?;
+        }
+        ended
+    }
+}
+
+impl ScriptRun {
     /// Takes the flags of the runtime out of the script's arguments, up to a `--`. The script
     /// sees its `--json` too: both print in the same way then.
     pub(super) fn lift_flags(&mut self, global: &mut Global) {
@@ -58,15 +80,23 @@ impl Run {
         });
     }
 
-    pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
-        let Some((name, args)) = self.script.split_first() else {
+    /// The script's name and text.
+    fn find(&self, context: &Context) -> Result<(String, Source), Failure> {
+        let Some(name) = self.script.first() else {
             return Err(Failure::usage("no script named"));
         };
-        let source = find(name, context)?;
-        let host = self.host(name, context)?;
-        if self.explain_permissions {
-            return permissions::explain(context, host, &source);
-        }
+        Ok((name.clone(), find(name, context)?))
+    }
+
+    /// Runs the script to its end, for a command; gives its text, and how it ended.
+    pub(super) fn run(
+        &self,
+        command: &str,
+        context: &Arc<Context>,
+    ) -> Result<(Source, Result<u8, Failure>), Failure> {
+        let (name, source) = self.find(context)?;
+        let host = self.host(command, &name, context)?;
+        let args = self.script.get(1..).unwrap_or_default();
         let io = host.io.clone();
         let ended = lua::block_on(async {
             let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
@@ -86,13 +116,10 @@ impl Run {
         let ended = ended.map_err(|error| {
             Failure::new(Exit::FAILED, format!("cannot start a thread: {error}"))
         })?;
-        if ended.is_ok() {
-            show_operations(context)?;
-        }
-        ended
+        Ok((source, ended))
     }
 
-    fn host(&self, name: &str, context: &Arc<Context>) -> Result<Host, Failure> {
+    fn host(&self, command: &str, name: &str, context: &Arc<Context>) -> Result<Host, Failure> {
         let Some(io) = context.io() else {
             return Err(Failure::silent(Exit::FAILED));
         };
@@ -110,7 +137,7 @@ impl Run {
         host.json = context.json;
         host.timeout = self.timeout;
         host.memory_limit = usize::try_from(self.memory).unwrap_or(usize::MAX);
-        host.program = format!("kstate run {name}");
+        host.program = format!("kstate {command} {name}");
         host.help_footer =
             Some("--dry-run writes nothing anywhere and shows what would be done. kstate's other options, such\nas --state and --timeout, go before the script's name.\n".to_owned());
         host.on_stuck = Arc::new(|reason| {

@@ -29,6 +29,11 @@ error object.
 
 `kstate.null` stands for null, `kstate.version` is kstate's version, and `kstate.dry_run` tells
 whether nothing is written.
+
+A script runs from top to bottom, or returns `{ summary, flags, args, permissions, main }`:
+`permissions` says what `main` needs beyond stores, as `{ http = { \"api.example.com\" },
+process = { \"kops\" }, env = { \"API_TOKEN\" } }`, each of which may be left out. It grants
+nothing; [Permissions](permissions.md) tells what does.
 ";
 
 /// The stubs for editors, in the annotations of the Lua language server.
@@ -132,11 +137,33 @@ fn stub_function(text: &mut String, function: &Def, name: &str) {
             &format!("---@param options{mark} {}", options_type(name)),
         );
     }
+    if let Some(left_out) = function.options_before_last() {
+        put(text, &overload(function, left_out));
+    }
     for (kind, doc) in function.returns {
         put(text, &format!("---@return {kind} # {doc}"));
     }
     let names: Vec<_> = parameters(function).collect();
     put(text, &format!("function {name}({}) end", names.join(", ")));
+}
+
+/// How a function is called without the options that stand before its last argument.
+fn overload(function: &Def, left_out: usize) -> String {
+    let this = function
+        .name
+        .split_once(':')
+        .map(|(class, _)| format!("self: kstate.{class}"));
+    let others = function.params.iter().enumerate();
+    let others = others.filter(|(position, _)| *position != left_out);
+    let others = others
+        .map(|(_, param)| format!("{}{}: {}", param.name, optional(param), param.kind.name()));
+    let taken: Vec<_> = this.into_iter().chain(others).collect();
+    let given: Vec<_> = function.returns.iter().map(|(kind, _)| *kind).collect();
+    format!(
+        "---@overload fun({}): {}",
+        taken.join(", "),
+        given.join(", ")
+    )
 }
 
 fn options_type(name: &str) -> String {

@@ -6,7 +6,6 @@ use mlua::{Lua, Table, Value};
 
 use super::error::ScriptError;
 use super::flags::only;
-use super::modules::is_secret_variable;
 use super::vm;
 use crate::config::permissions::{EnvName, HostRule, Program};
 use crate::session::permissions::{Grants, Origin, Wanted};
@@ -20,7 +19,7 @@ pub struct Manifest {
     pub http: Vec<HostRule>,
     /// Programs that it runs.
     pub process: Vec<Program>,
-    /// Environment variables that it reads and that look like secrets.
+    /// Secret-looking environment variables that it reads.
     pub env: Vec<EnvName>,
 }
 
@@ -61,9 +60,7 @@ impl Manifest {
         Self {
             http: keep(&self.http, |host| !grants.allows_http(host)),
             process: keep(&self.process, |program| !grants.allows_process(program)),
-            env: keep(&self.env, |name| {
-                is_secret_variable(name.as_str()) && !grants.allows_env(name.as_str())
-            }),
+            env: keep(&self.env, |name| !grants.allows_env(name.as_str())),
         }
     }
 
@@ -186,7 +183,7 @@ mod tests {
           permissions = {
             http = { "*.example.com" },
             process = { "kops" },
-            env = { "HOOK_TOKEN", "PLAIN" },
+            env = { "HOOK_TOKEN" },
           },
           main = function() print(kstate.env.get("HOOK_TOKEN")) end,
         }
@@ -287,7 +284,7 @@ mod tests {
         let found = declared(DECLARES).unwrap().unwrap();
         assert_eq!(
             found.flags(),
-            "--allow-http '*.example.com' --allow-process kops --allow-env HOOK_TOKEN --allow-env PLAIN"
+            "--allow-http '*.example.com' --allow-process kops --allow-env HOOK_TOKEN"
         );
         for top_to_bottom in [
             "print('hello')",

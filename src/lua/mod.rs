@@ -168,7 +168,11 @@ impl Runtime {
     }
 }
 
-/// Runs a future that uses a VM on this thread.
+/// The stack that a thread with a VM needs, as the main thread has it: Lua lets scripts nest 200
+/// calls through Rust, and ends what goes deeper with an error.
+pub const STACK: usize = 8 << 20;
+
+/// Runs a future that uses a VM on this thread, whose stack must have [`STACK`].
 ///
 /// # Errors
 /// When the system refuses what a runtime needs.

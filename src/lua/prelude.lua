@@ -19,8 +19,11 @@ local function freeze(contents, name)
     __newindex = function(_, key)
       error("'" .. name .. "' is read-only (tried to set '" .. host.show(key) .. "')", 2)
     end,
-    __pairs = function()
-      return next, contents, nil
+    -- Its own step: what `next` works on would be the table itself.
+    __pairs = function(view)
+      return function(_, key)
+        return next(contents, key)
+      end, view, nil
     end,
     __len = function()
       return #contents
@@ -85,6 +88,9 @@ end
 
 local function set_metatable(t, metatable)
   if type(metatable) == "table" then
+    if raw.rawget(metatable, "__gc") ~= nil then
+      error("'__gc' is not available in scripts: nothing could stop it; use a <close> variable", 2)
+    end
     local close = raw.rawget(metatable, "__close")
     if type(close) == "function" and not closers[close] then
       rawset(metatable, "__close", closer(close))
@@ -141,7 +147,14 @@ local function create(f)
   return thread
 end
 
+local function check(thread)
+  if type(thread) ~= "thread" or not ours[thread] then
+    error("this is no coroutine of the script", 3)
+  end
+end
+
 local function resume(thread, ...)
+  check(thread)
   if waiting[thread] then
     return false, "cannot resume non-suspended coroutine"
   end
@@ -172,7 +185,8 @@ local coroutine = {
     return rawyield(MARK, ...)
   end,
   close = function(thread)
-    if waiting[thread] then
+    check(thread)
+    if waiting[thread] or rawstatus(thread) == "running" then
       error("cannot close a running coroutine", 2)
     end
     local ok, e = rawclose(thread)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::error::ScriptError;
 use super::traceback;
+use crate::config::mask::mask;
 
 /// The message, the line of the script, the causes, the calls and the hint. Ends in a newline.
 pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> String {
@@ -23,7 +24,7 @@ pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> 
             .lines()
             .find_map(|line| known(traceback::position(line), sources))
     });
-    let mut text = format!("error: {message}\n");
+    let mut text = format!("error: {}\n", mask(message));
     // A refusal says all that the person needs; where in the script it stands tells nothing.
     let is_refusal = error.kind() == "refused";
     if let Some((name, line)) = from_message.or(innermost).filter(|_| !is_refusal) {
@@ -31,7 +32,10 @@ pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> 
     }
     let mut cause = error.cause();
     while let Some(beneath) = cause {
-        line(&mut text, &format!("caused by: {beneath}"));
+        line(
+            &mut text,
+            &format!("caused by: {}", mask(&beneath.to_string())),
+        );
         cause = beneath.cause();
     }
     if let Some(trace) = error.traceback().filter(|_| !is_refusal) {

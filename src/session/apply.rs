@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::check::{self, Expected, Stale, Versions};
 use super::execute::{Act, Ending, Options, Task, execute};
 use super::identify::{Fate, identify};
 use super::journal::{self, Journal, Line, Log, Op, Run, State, Work};
+use super::lock::{Guard, LockOptions};
 use super::plan::{Plan, PlannedChange, PlannedStore, Step};
 use super::{Mode, Session};
 use crate::store::{Body, Error, ErrorKind, Key, Result, Store, StoreUrl, WriteOptions};
@@ -143,17 +146,37 @@ impl Apply {
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the plan contradicts itself; what fails in a store is in the
     /// outcome.
-    pub async fn run(&self, concurrency: usize, observer: Arc<dyn Observer>) -> Result<Outcome> {
+    pub async fn run(
+        &self,
+        concurrency: usize,
+        lock_wait: Duration,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Outcome> {
         let tasks = self.plan.steps.iter().map(|step| self.task(step));
         let tasks = tasks.collect::<Result<Vec<_>>>()?;
         let options = Options {
             concurrency,
             keep_going: false,
         };
-        let endings = execute(tasks, &self.done, &options, observer).await;
-        let outcome = Outcome::of(endings);
+        let mut work: BoxFuture<'_, Result<Vec<Ending>>> =
+            async { Ok(execute(tasks, &self.done, &options, observer).await) }.boxed();
+        for guard in self.locks(lock_wait).await? {
+            work = guard.protect(work).map(Result::flatten).boxed();
+        }
+        let outcome = Outcome::of(work.await?);
         self.session.finish(outcome.is_complete());
         Ok(outcome)
+    }
+
+    /// The locks that the run held.
+    async fn locks(&self, wait: Duration) -> Result<Vec<Guard>> {
+        let mut guards = Vec::new();
+        for lock in &self.plan.locks {
+            let options = LockOptions::of_command(wait);
+            let store = self.store(lock.store)?;
+            guards.push(self.session.lock(&store, &lock.name, &options).await?);
+        }
+        Ok(guards)
     }
 
     fn task(&self, step: &Step) -> Result<Task> {

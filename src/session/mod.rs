@@ -162,17 +162,21 @@ impl Session {
         )
     }
 
+    /// The name by which the run can be taken back, once it has changed something that can.
+    pub fn journal_id(&self) -> Option<&str> {
+        self.journal.as_deref()?.id()
+    }
+
     /// How much was changed directly so far.
     pub fn changes(&self) -> journal::Changes {
         self.tally.changes()
     }
 
-    /// Ends the run. `complete` says whether all that it set out to do is done. Gives the name
-    /// by which it can be taken back, when there is anything to take back.
-    pub fn finish(&self, complete: bool) -> Option<&str> {
-        let journal = self.journal.as_deref()?;
-        journal.finish(complete, self.tally.changes());
-        journal.id()
+    /// Ends the run's journal. `complete` says whether all that it set out to do is done.
+    pub fn finish(&self, complete: bool) {
+        if let Some(journal) = &self.journal {
+            journal.finish(complete, self.tally.changes());
+        }
     }
 
     /// What a rehearsal would have done to the stores so far, in order; nothing in a direct run.
@@ -185,10 +189,27 @@ impl Session {
             .collect()
     }
 
+    /// What a plan made by this run says of where it comes from.
+    pub fn origin(&self, script: &str, script_sha256: &str, args: Vec<String>) -> Origin {
+        Origin {
+            id: format!("{:016x}", fastrand::u64(..)),
+            kstate: env!("CARGO_PKG_VERSION").to_owned(),
+            created: host::now(),
+            who: host::who(self.env()),
+            script: script.to_owned(),
+            script_sha256: script_sha256.to_owned(),
+            args,
+        }
+    }
+
     /// The plan of a run in [`Mode::Plan`], as far as it went.
     pub fn plan(&self, origin: Origin) -> Plan {
+        let locks = self.locks_taken().into_iter().filter_map(|lock| {
+            let store = self.registry.open(&lock.store).ok()?;
+            Some((store.place(), lock.name))
+        });
         match &self.layer {
-            Some(layer) => plan::build(origin, layer, &self.opened),
+            Some(layer) => plan::build(origin, layer, &self.opened, locks.collect()),
             None => Plan {
                 origin,
                 ..Plan::default()

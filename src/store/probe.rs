@@ -182,6 +182,7 @@ mod tests {
     use futures::StreamExt;
 
     use super::*;
+    use crate::store::contract::broken::{Broken, Fault};
     use crate::store::{ListOptions, StoreUrl, mem};
 
     #[tokio::test]
@@ -196,6 +197,30 @@ mod tests {
                 if_match: true
             }
         );
+        assert_eq!(store.list(ListOptions::default()).count().await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_race_shows_what_one_write_after_the_other_doesnt() {
+        for (fault, what) in [
+            (Fault::IgnoresIfAbsent, "let a create-if-absent overwrite"),
+            (
+                Fault::ChecksThenCreates,
+                "that created an object at once 16 won",
+            ),
+            (
+                Fault::ChecksThenSwaps,
+                "that replaced an object at once 16 won",
+            ),
+        ] {
+            let store = Broken::new(fault);
+            let seen = race(&store).await.expect("it can be written");
+            let seen = seen.expect("it doesn't keep its word");
+            assert!(seen.contains(what), "{seen}");
+            assert_eq!(store.list(ListOptions::default()).count().await, 0);
+        }
+        let store = Broken::new(Fault::None);
+        assert_eq!(race(&store).await.expect("it can be written"), None);
         assert_eq!(store.list(ListOptions::default()).count().await, 0);
     }
 }

@@ -340,6 +340,7 @@ impl Run {
     fn is_hopeless(&self, error: &Error) -> bool {
         match error.kind() {
             ErrorKind::NotFound => !error.is_missing_key(),
+            ErrorKind::PermissionDenied { .. } if error.is_own_refusal() => true,
             ErrorKind::PermissionDenied { .. } => {
                 self.report.copied == 0 && self.failed_in_a_row >= DENIED
             }

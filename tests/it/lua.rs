@@ -41,6 +41,11 @@ fn task() {
 }
 
 #[test]
+fn lock() {
+    run("lock.lua");
+}
+
+#[test]
 fn data() {
     run("data.lua");
 }

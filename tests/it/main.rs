@@ -10,13 +10,16 @@
 )]
 
 mod commands;
+mod lock;
 mod lua;
+mod permissions;
 mod plan_show;
 mod real_servers;
 mod s3;
 mod s3_double;
 mod s3_double_test;
 mod scripts;
+mod session;
 mod store_file;
 mod store_model;
 mod support;

@@ -2,22 +2,33 @@
 
 mod html;
 mod json;
+mod make;
 mod show;
 #[cfg(test)]
 mod tests;
 mod text;
 mod view;
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 
+use super::Global;
 use super::context::Context;
 use super::exit::Failure;
+use make::Make;
 
-/// Looks at a plan: what a script would do, saved to be done later exactly so.
+/// Runs a script without writing anything, and saves what it would do as a plan: `kstate apply`
+/// does exactly that later, if everything that the script looked at is still the same.
+///
+/// Exit code 0: there is nothing to do; 6: there are changes.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Plan {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    make: Make,
 }
 
 #[derive(Subcommand)]
@@ -27,8 +38,19 @@ enum Command {
 }
 
 impl Plan {
-    pub(super) fn run(self, context: &Context) -> Result<u8, Failure> {
-        let Command::Show(show) = self.command;
-        show.run(context)
+    /// Takes the flags of this command out of the script's arguments. Whether a script is run.
+    pub(super) fn lift_flags(&mut self, global: &mut Global) -> bool {
+        let makes = self.command.is_none();
+        if makes {
+            self.make.lift_flags(global);
+        }
+        makes
+    }
+
+    pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
+        match self.command {
+            Some(Command::Show(show)) => show.run(context),
+            None => self.make.run(context),
+        }
     }
 }

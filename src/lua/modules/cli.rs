@@ -18,7 +18,8 @@ pub(super) static MODULE: Module = Module {
 const CONFIRM: Def = Def {
     name: "cli.confirm",
     summary: "Asks whether to go on.",
-    body: "With `--yes` the answer is yes. Where nobody can answer (cron, a pipe) it is an \
+    body: "With `--yes` the answer is yes, and in a rehearsal (`--dry-run`, `kstate plan`), which \
+           writes nothing. Where nobody can answer (cron, a pipe) it is an \
            error, so that nothing dangerous goes on by itself and nothing waits forever. With \
            `expect`, only that word is a yes; without, `y` or `yes`.",
     params: &[],
@@ -43,7 +44,7 @@ assert(not ok and e:is("refused")) -- nobody is there to answer
 
 async fn confirm(lua: Lua, options: Options) -> mlua::Result<bool> {
     let vm = vm::of(&lua);
-    if vm.host.assume_yes {
+    if vm.host.assume_yes || vm.is_dry_run() {
         return Ok(true);
     }
     let prompt = options.get::<String>("prompt")?.unwrap_or_default();

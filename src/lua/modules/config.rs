@@ -1,7 +1,5 @@
 //! `kstate.config`: where the state store is, and what the files of a cluster mean.
 
-use std::path::Path;
-
 use futures::{StreamExt, TryStreamExt};
 use mlua::{AnyUserData, Lua, Value};
 use serde_json::json;
@@ -15,6 +13,7 @@ use crate::lua::api::{Def, Module, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
+use crate::session::Mode;
 use crate::store::{self, Entry, Key, ListOptions, Store};
 
 /// `kstate.config`.
@@ -81,7 +80,7 @@ const SET_STATE_STORE: Def = Def {
     name: "config.set_state_store",
     summary: "Names another state store in the file that names the present one.",
     body: "Only in the file that `config.state_store` gives as `file`. Comments, order and quoting \
-           stay. A dry run checks that it can be done and leaves the file alone.",
+           stay. A dry run checks that it can be done and leaves the file alone; a plan can't hold it.",
     params: &[Param::new("url", Type::String, "the new state store")],
     options: &[],
     returns: &[("string", "the file")],
@@ -113,15 +112,21 @@ fn set_state_store(lua: &Lua, url: &str) -> mlua::Result<String> {
     };
     vm::of(lua).may_work()?;
     host.session.grants().check_file("update", file)?;
-    update(file, url, vm::of(lua).is_dry_run())?;
-    Ok(file.display().to_string())
-}
-
-fn update(file: &Path, url: &str, dry_run: bool) -> store::Result<()> {
-    if dry_run {
-        return state_store::check_file(file, url);
+    match host.session.mode() {
+        Mode::Direct => state_store::update_file(file, url)?,
+        Mode::DryRun => state_store::check_file(file, url)?,
+        Mode::Plan => {
+            return Err(ScriptError::new(
+                "unsupported",
+                format!("a plan holds changes to stores, not to {}", file.display()),
+            )
+            .hint(format!(
+                "leave this out of the plan; when it is applied, set 'kops_state_store: {url}' in the file"
+            ))
+            .into());
+        }
     }
-    state_store::update_file(file, url)
+    Ok(file.display().to_string())
 }
 
 const CLUSTERS: Def = Def {

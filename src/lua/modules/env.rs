@@ -2,6 +2,7 @@
 
 use mlua::Lua;
 
+use crate::config::mask::mask;
 use crate::lua::api::{Def, Module, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
@@ -27,7 +28,7 @@ const SECRET: [&str; 7] = [
 ];
 
 /// Whether a variable is taken for a secret by its name.
-pub(in crate::lua) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     SECRET.iter().any(|part| upper.contains(part))
 }
@@ -36,7 +37,8 @@ const GET: Def = Def {
     name: "env.get",
     summary: "Returns an environment variable.",
     body: "A variable is taken for a secret when its name has `SECRET`, `TOKEN`, `PASSWORD`, \
-           `PASSWD`, `KEY`, `CREDENTIAL` or `PRIVATE` in it.",
+           `PASSWD`, `KEY`, `CREDENTIAL` or `PRIVATE` in it, or its value a password as in \
+           `https://me:password@host`.",
     params: &[
         Param::new("name", Type::String, "the name"),
         Param::optional(
@@ -59,20 +61,16 @@ const GET: Def = Def {
 
 fn get(lua: &Lua, (name, default): (String, Option<String>)) -> mlua::Result<Option<String>> {
     let vm = vm::of(lua);
-    if is_secret(&name) && !vm.grants.borrow().allows_env(&name) {
+    let value = vm.host.session.env().get(&name);
+    let is_secret = is_secret(&name) || value.is_some_and(|value| mask(value) != value);
+    if is_secret && !vm.grants.borrow().allows_env(&name) {
         return Err(ScriptError::denied(format!(
             "the environment variable {name} looks like a secret"
         ))
         .hint(Wanted::new("allow-env", &name).to_string())
         .into());
     }
-    Ok(vm
-        .host
-        .session
-        .env()
-        .get(&name)
-        .map(str::to_owned)
-        .or(default))
+    Ok(value.map(str::to_owned).or(default))
 }
 
 #[cfg(test)]
@@ -84,7 +82,12 @@ mod tests {
     #[test]
     fn secrets_are_refused_unless_granted() {
         let mut bench = Bench::new();
-        bench.set_env([("MY_TOKEN", "t"), ("PLAIN", "p"), ("EMPTY", "")]);
+        bench.set_env([
+            ("MY_TOKEN", "t"),
+            ("PLAIN", "p"),
+            ("EMPTY", ""),
+            ("HTTPS_PROXY", "http://me:hunter2@proxy"),
+        ]);
         bench
             .run("assert(kstate.env.get('PLAIN') == 'p' and kstate.env.get('EMPTY') == nil)")
             .unwrap();
@@ -92,6 +95,8 @@ mod tests {
         assert_eq!(error.kind(), "permission_denied");
         assert!(error.hint_text().unwrap().contains("--allow-env MY_TOKEN"));
         assert_eq!(error.exit_code(), 3);
+        let error = bench.run("kstate.env.get('HTTPS_PROXY')").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
         let mut grants = Grants::default();
         grants.add_script(
             &Origin::Flag,

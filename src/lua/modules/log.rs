@@ -3,6 +3,7 @@
 use mlua::{Lua, Table, Value};
 use tracing::Level;
 
+use crate::config::mask::mask;
 use crate::lua::api::{Def, Module, Param, Type};
 use crate::lua::inspect;
 
@@ -92,6 +93,7 @@ fn say(lua: &Lua, level: Level, (message, fields): &Said) -> mlua::Result<()> {
         shown.sort();
         text.push_str(&shown.concat());
     }
+    let text = mask(&text);
     // Level 0 is this function, 1 who called it.
     let at = lua
         .inspect_stack(1, |frame| {
@@ -143,6 +145,9 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             passes("local n = 1\nkstate.log.info('copied', { key = 'a/b', n = n, what = 'x y' })");
+            passes(
+                "kstate.log.warn('s3://me:hunter2@b', { api_token = 'hunter2', of = 'password: hunter2' })",
+            );
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert!(
@@ -150,5 +155,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("test.lua:2"), "{text}");
+        assert!(
+            text.contains("api_token=<hidden>") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }

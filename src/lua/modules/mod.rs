@@ -17,8 +17,6 @@ mod yaml;
 
 use mlua::Lua;
 
-pub(super) use env::is_secret as is_secret_variable;
-
 use super::api::{self, Module};
 use super::{data, vm};
 

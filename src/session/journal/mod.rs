@@ -4,6 +4,7 @@ mod before;
 mod log;
 mod record;
 mod runs;
+mod tell;
 mod writer;
 
 use std::collections::HashMap;
@@ -14,12 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use std::time::Duration;
+
 use tokio::sync::OnceCell;
 
 pub(in crate::session) use log::{Log, Op, State};
 pub use record::{About, Changes, End, Work};
 pub(in crate::session) use record::{Begin, Kept, Line, New, Old};
 pub use runs::{Run, find, prune, runs};
+pub use tell::Told;
 
 use super::host;
 use super::opened::Opened;
@@ -39,6 +43,12 @@ pub struct Settings {
     /// Also for stores that end with this process: for the runtime's own tests.
     pub ephemeral: bool,
 }
+
+/// How long journals are kept after their runs: 90 days.
+pub const KEEP: Duration = Duration::from_hours(90 * 24);
+
+/// How much room all journals may take: 4 GiB.
+pub const MAX_ALL: u64 = 4 << 30;
 
 /// The largest object that is kept unless told otherwise: 256 MiB.
 pub const MAX_OBJECT: u64 = 256 << 20;
@@ -164,8 +174,6 @@ impl Journal {
                 .hint("wait until it has ended"),
                 _ => cannot(&folder, error),
             })?;
-        // An end that was written before is no longer one.
-        remove_end(&folder).map_err(|error| cannot(&folder, error))?;
         let started = Started {
             folder,
             writer,
@@ -387,14 +395,6 @@ fn truncate(log: &Path, length: u64) -> io::Result<()> {
         .write(true)
         .open(log)?
         .set_len(length)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the journal's own file")]
-fn remove_end(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(END)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 /// Writes a small file whole, and syncs it.

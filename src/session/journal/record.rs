@@ -31,7 +31,7 @@ pub struct About {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
     /// The command line, with secrets hidden.
-    pub command: Vec<String>,
+    pub command: String,
     /// The SHA-256 of the script's text, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_sha256: Option<String>,
@@ -72,6 +72,22 @@ pub struct Changes {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            created,
+            changed,
+            deleted,
+            written,
+        } = self;
+        write!(f, "{created} created, {changed} changed, {deleted} deleted")?;
+        match written {
+            0 => Ok(()),
+            written => write!(f, ", {written} written"),
+        }
+    }
 }
 
 impl Changes {

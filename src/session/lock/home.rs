@@ -56,3 +56,75 @@ async fn is_cluster(folder: &Arc<dyn Store>, needs_more: bool) -> Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Mode, Session};
+    use crate::store::registry::Env;
+    use crate::store::{Body, WriteOptions};
+
+    async fn home_of(session: &Session, url: &str, folder: &str) -> String {
+        let url = StoreUrl::parse(url).unwrap();
+        let store = session.open(&url).unwrap().at(folder);
+        session.lock_status(&store).await.unwrap().home
+    }
+
+    #[tokio::test]
+    async fn locks_lie_at_the_top_of_a_store_and_never_below_a_cluster() {
+        let session = Session::new(Env::default(), Mode::Direct);
+        let store = session
+            .open(&StoreUrl::parse("memfs://b").unwrap())
+            .unwrap();
+        for key in [
+            "state/c.example.com/config",
+            "state/c.example.com/instancegroup/nodes",
+            // As anything may be called.
+            "other/config",
+            "config",
+        ] {
+            let (key, body) = (Key::parse(key).unwrap(), Body::from("x"));
+            store
+                .write(&key, body, WriteOptions::default())
+                .await
+                .unwrap();
+        }
+        for (url, folder, home) in [
+            ("memfs://b", "", "memfs://b"),
+            ("memfs://b", "state/c.example.com", "memfs://b"),
+            ("memfs://b/state", "", "memfs://b/state"),
+            ("memfs://b/state", "c.example.com/pki", "memfs://b/state"),
+            ("memfs://b/state/c.example.com", "", "memfs://b/state"),
+            ("memfs://b/state/c.example.com", "pki", "memfs://b/state"),
+            (
+                "memfs://b/state/c.example.com/pki/private",
+                "",
+                "memfs://b/state",
+            ),
+            ("memfs://b/other/deep/down", "", "memfs://b/other/deep/down"),
+            ("memfs://b/not/there", "", "memfs://b/not/there"),
+        ] {
+            assert_eq!(home_of(&session, url, folder).await, home, "{url} {folder}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_in_a_folder_is_seen_from_relative_paths_and_through_the_overlay() {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = folder.path().join("state/c.example.com");
+        #[expect(clippy::disallowed_methods, reason = "tests look at files")]
+        for file in ["config", "instancegroup/nodes"] {
+            let file = cluster.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "x").unwrap();
+        }
+        let home = cluster.parent().unwrap().to_str().unwrap();
+        for mode in [Mode::Direct, Mode::DryRun] {
+            let session = Session::new(Env::default(), mode);
+            for url in [cluster.join("pki"), cluster.clone()] {
+                let url = url.to_str().unwrap();
+                assert_eq!(home_of(&session, url, "").await, home, "{url}");
+            }
+        }
+    }
+}

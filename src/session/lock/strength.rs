@@ -87,27 +87,31 @@ pub(super) fn known(store: &dyn Store, verdicts: &Verdicts) -> Option<Judgement>
 
 /// What is known of a store, or what a probe of it shows, which is remembered.
 pub(super) async fn judge(store: &Arc<dyn Store>, verdicts: &Verdicts) -> Result<Judgement> {
-    let judgement = match known(&**store, verdicts) {
-        Some(judgement) => judgement,
-        None => {
-            let judgement = match probe::race(&**store).await? {
-                None => Judgement {
-                    strength: Strength::Atomic,
-                    why: "of many that wrote at once, its conditional writes let one win each time"
-                        .to_owned(),
-                },
-                Some(seen) => Judgement {
-                    strength: Strength::Advisory,
-                    why: seen,
-                },
-            };
-            verdicts.remember(&store.place().root, &judgement);
-            judgement
-        }
+    let judgement = if let Some(judgement) = known(&**store, verdicts) {
+        judgement
+    } else {
+        let judgement = probed(probe::race(&**store).await?);
+        verdicts.remember(&store.place().root, &judgement);
+        judgement
     };
     let Judgement { strength, why } = &judgement;
     tracing::debug!("locks on {} are {strength}: {why}", store.url());
     Ok(judgement)
+}
+
+/// What a race has shown.
+fn probed(broken: Option<String>) -> Judgement {
+    match broken {
+        Some(seen) => Judgement {
+            strength: Strength::Advisory,
+            why: seen,
+        },
+        None => Judgement {
+            strength: Strength::Atomic,
+            why: "of many that wrote at once, its conditional writes let one win each time"
+                .to_owned(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ struct Lock {
 
 impl Lock {
     /// Takes the lock; gives `None` when nobody wants it any more.
-    async fn take(&mut self, wait: Duration, held: &Held) -> Result<Option<Hold>> {
+    async fn take(&mut self, wait: Duration, lease: &Held) -> Result<Option<Hold>> {
         let start = Moment::now();
         let mut watch = Watch::default();
         let mut told: Option<Box<Record>> = None;
@@ -106,7 +106,7 @@ impl Lock {
                 Attempt::Won(hold) => {
                     let until = sent.after(self.record.ttl());
                     if Moment::now() < until {
-                        held.extend(until);
+                        lease.extend(until);
                         return Ok(Some(hold));
                     }
                     // Taking it took longer than it lasts.
@@ -156,24 +156,24 @@ impl Lock {
     }
 
     /// Renews the lock until it is lost or nobody wants it any more.
-    async fn keep(&mut self, mut hold: Hold, held: &Held) -> Hold {
+    async fn keep(&mut self, mut hold: Hold, lease: &Held) -> Hold {
         let ttl = self.record.ttl();
         let mut pause = ttl / 3;
         loop {
             if self.is_stopped_within(pause).await {
                 return hold;
             }
-            if held.why_lost().is_some() {
+            if lease.why_lost().is_some() {
                 break;
             }
             let sent = Moment::now();
             let renewed = self.record.renewed();
-            let left = held.until().since(sent);
+            let left = lease.until().since(sent);
             let renewal = tokio::time::timeout(left, self.renew(&renewed, &hold)).await;
             match renewal {
                 Ok(Ok(Renewal::Kept(kept))) => {
                     (hold, self.record) = (kept, renewed);
-                    held.extend(sent.after(ttl));
+                    lease.extend(sent.after(ttl));
                     pause = ttl / 3;
                 }
                 Ok(Ok(Renewal::Behind(now))) => {
@@ -182,7 +182,7 @@ impl Lock {
                     pause = Duration::ZERO;
                 }
                 Ok(Ok(Renewal::Lost(reason))) => {
-                    held.lose(reason);
+                    lease.lose(reason);
                     break;
                 }
                 Ok(Err(error)) => {
@@ -191,7 +191,7 @@ impl Lock {
                     self.record.renewals = renewed.renewals;
                     pause = (ttl / 12).min(Duration::from_secs(1));
                 }
-                Err(_) => held.lose("it couldn't be renewed in time"),
+                Err(_) => lease.lose("it couldn't be renewed in time"),
             }
         }
         // The protected function is being stopped; only then is it given back.

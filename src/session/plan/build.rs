@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 
 use super::{
-    CopyOf, Expects, Observed, Origin, Plan, PlannedChange, PlannedStore, SeenListing, SeenObject,
-    Step,
+    CopyOf, Expects, Observed, Origin, Plan, PlannedChange, PlannedLock, PlannedStore, SeenListing,
+    SeenObject, Step,
 };
 use crate::session::layer::{Before, Deed, Layer, Recorded};
 use crate::session::opened::Opened;
@@ -14,7 +14,12 @@ use crate::session::watched::{Listed, Seen};
 use crate::store::{Algorithm, Checksum, Place};
 
 /// The plan of what a layer recorded.
-pub(in crate::session) fn build(origin: Origin, layer: &Layer, opened: &Opened) -> Plan {
+pub(in crate::session) fn build(
+    origin: Origin,
+    layer: &Layer,
+    opened: &Opened,
+    locks: Vec<(Place, String)>,
+) -> Plan {
     let mut builder = Builder {
         opened,
         used: HashMap::new(),
@@ -26,11 +31,16 @@ pub(in crate::session) fn build(origin: Origin, layer: &Layer, opened: &Opened) 
     let steps: Vec<_> = steps.collect();
     let seen = layer.sightings.as_ref().map(|sightings| sightings.all());
     let observed = builder.observed(seen.unwrap_or_default());
+    let locks = locks.into_iter().filter_map(|(place, name)| {
+        let (store, _) = builder.locate(&place)?;
+        Some(PlannedLock { store, name })
+    });
+    let locks = locks.collect();
     Plan {
         origin,
         stores: builder.stores,
         steps,
-        locks: Vec::new(),
+        locks,
         observed,
         contents: builder.contents,
     }

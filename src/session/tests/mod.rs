@@ -2,3 +2,4 @@
 
 mod overlay;
 mod round_trip;
+mod seen;

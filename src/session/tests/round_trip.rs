@@ -208,7 +208,10 @@ async fn applied(registry: &Arc<Registry>, plan: Plan, settings: &journal::Setti
         [],
         "nothing is stale"
     );
-    let outcome = apply.run(8, Arc::new(())).await.expect("applied");
+    let outcome = apply
+        .run(8, std::time::Duration::ZERO, Arc::new(()))
+        .await
+        .expect("applied");
     assert!(outcome.is_complete(), "{outcome:?}");
 }
 

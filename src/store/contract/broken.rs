@@ -16,7 +16,7 @@ use super::super::{
 use super::{Options, Outcome, Report, run};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(in crate::store) enum Fault {
     None,
     IgnoresIfAbsent,
     ChecksThenCreates,
@@ -48,13 +48,23 @@ enum Fault {
 }
 
 #[derive(Clone)]
-struct Broken {
+pub(in crate::store) struct Broken {
     inner: Arc<dyn Store>,
     fault: Fault,
     reads: Arc<AtomicU64>,
 }
 
 impl Broken {
+    /// A memory store with a fault.
+    pub(in crate::store) fn new(fault: Fault) -> Self {
+        let url = StoreUrl::parse("memfs://suite/inner").expect("a literal URL");
+        Self {
+            inner: Arc::new(mem::Buckets::default().open(&url)),
+            fault,
+            reads: Arc::default(),
+        }
+    }
+
     fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
@@ -304,17 +314,7 @@ fn tiny() -> Options {
 }
 
 async fn report_on(fault: Fault, options: Options) -> Report {
-    let url = StoreUrl::parse("memfs://suite/inner").expect("a literal URL");
-    let inner: Arc<dyn Store> = Arc::new(mem::Buckets::default().open(&url));
-    run(
-        Arc::new(Broken {
-            inner,
-            fault,
-            reads: Arc::default(),
-        }),
-        options,
-    )
-    .await
+    run(Arc::new(Broken::new(fault)), options).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ mod races;
 mod scene;
 
 #[cfg(test)]
-mod broken;
+pub(super) mod broken;
 
 use std::fmt;
 use std::sync::Arc;

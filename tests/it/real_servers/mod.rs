@@ -4,6 +4,7 @@
 mod access;
 mod contract;
 mod large;
+mod locks;
 mod scripts;
 
 use std::path::Path;

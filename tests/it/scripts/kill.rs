@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{MOVE, assert_moved, bucket, double_with, is_write};
+use crate::lock::trust;
 use crate::s3_double::{Action, S3Double};
 use crate::support::{Desk, Ended, Tree, clusters, sample, tree_of};
 
@@ -71,18 +72,24 @@ fn config_only_when_complete(tree: &Tree, original: &Tree, point: &str) {
     );
 }
 
+/// What is moved: a folder with the tree, or the double's old bucket.
+fn place_of(desk: &Desk, from_folder: bool, tree: &Tree) -> String {
+    desk.write_tree("old", tree);
+    if from_folder {
+        desk.arg("old")
+    } else {
+        "s3://old-state-store".to_owned()
+    }
+}
+
 fn killed_then_run_again(from_folder: bool, points: impl Iterator<Item = (u64, bool)>) {
     let original = one_cluster();
     for (at, after) in points {
         let point = format!("write {at}, {}", if after { "after" } else { "before" });
         let desk = Desk::new();
-        desk.write_tree("old", &original);
+        let from = place_of(&desk, from_folder, &original);
         let double = double_with(&original);
-        let from = if from_folder {
-            desk.arg("old")
-        } else {
-            "s3://old-state-store".to_owned()
-        };
+        trust(&desk, &double, &["new-state-store"]);
         let pid = Arc::new(AtomicI32::new(0));
         kill_at(&double, &pid, at, after);
         let mut run = desk.kstate(&args(&from));
@@ -111,10 +118,13 @@ fn killed_then_run_again(from_folder: bool, points: impl Iterator<Item = (u64, b
 }
 
 /// How many writes an undisturbed move makes: every point before that is one to die at.
-fn writes() -> u64 {
+fn writes(from_folder: bool) -> u64 {
     let desk = Desk::new();
-    let double = double_with(&one_cluster());
-    let mut run = desk.kstate(&args("s3://old-state-store"));
+    let original = one_cluster();
+    let double = double_with(&original);
+    trust(&desk, &double, &["new-state-store"]);
+    let from = place_of(&desk, from_folder, &original);
+    let mut run = desk.kstate(&args(&from));
     run.envs(double.env());
     Ended::of(run).with(0);
     let requests = double.requests();
@@ -126,17 +136,20 @@ fn writes() -> u64 {
 
 #[test]
 fn at_every_write_on_the_server_before_it_counts() {
-    killed_then_run_again(false, (1..=writes()).map(|at| (at, false)));
+    killed_then_run_again(false, (1..=writes(false)).map(|at| (at, false)));
 }
 
 #[test]
 fn at_every_write_on_the_server_after_it_counts() {
-    killed_then_run_again(false, (1..=writes()).map(|at| (at, true)));
+    killed_then_run_again(false, (1..=writes(false)).map(|at| (at, true)));
 }
 
 #[test]
 fn at_every_third_write_from_a_folder() {
-    killed_then_run_again(true, (1..=writes()).step_by(3).map(|at| (at, at % 2 == 0)));
+    killed_then_run_again(
+        true,
+        (1..=writes(true)).step_by(3).map(|at| (at, at % 2 == 0)),
+    );
 }
 
 #[test]

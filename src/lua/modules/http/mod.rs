@@ -43,7 +43,7 @@ const REQUEST: Def = Def {
     summary: "Asks a service over HTTP or HTTPS, and returns its answer.",
     body: "Any status is an answer and no error. The names of the answer's headers are in small \
            letters; one that came several times is joined by commas. Proxies are used as for \
-           stores (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).\n\nA redirect is \
+           stores (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). A redirect is \
            followed only to a host that was granted too, and never from `https` to `http`; to \
            another host go only the headers `accept`, `accept-language`, `content-type` and \
            `user-agent`. Credentials don't belong in the URL: use a header. A rehearsal (a dry \

@@ -18,7 +18,8 @@ pub(super) const LOCK: Def = Def {
            ends. When it is lost (the process slept too long, or somebody broke the lock) the \
            function is cancelled, and until it has ended no write of the run reaches any store. \
            The function gets a table with `name`, `strength`, `fencing` (a number that grows with \
-           every acquisition) and `holder`. In a dry run nobody is asked and nothing is written.",
+           every acquisition) and `holder`. In a dry run nobody is asked and nothing is written. \
+           The options may be left out: `store:lock(name, f)`.",
     params: &[
         Param::new("name", Type::String, "of letters, digits, `-`, `_` and `.`"),
         Param::optional("options", Type::Options, ""),

@@ -15,8 +15,8 @@ use crate::lua::api::{self, Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
 use crate::store::{
-    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, Store, StoreUrl, Tag, UrlOptions,
-    WriteOptions,
+    self, Body, Error, ErrorKind, Key, ListOptions, Precondition, RESERVED, Store, StoreUrl, Tag,
+    UrlOptions, WriteOptions,
 };
 use crate::transfer;
 
@@ -88,6 +88,33 @@ pub(super) fn key_of(
     Key::parse(text).map_err(|invalid| {
         Error::new(ErrorKind::InvalidKey, operation, invalid.reason).at(store.url(), Some(text))
     })
+}
+
+/// A key that a script may change: not one of kstate's own, or it could forge a lock.
+pub(super) fn own_key_of(
+    store: &Arc<dyn Store>,
+    operation: &'static str,
+    text: &str,
+) -> store::Result<Key> {
+    let key = key_of(store, operation, text)?;
+    check_reserved(store, operation, Some(&key))?;
+    Ok(key)
+}
+
+/// Refuses a key, or a whole store, below a folder that is kstate's own.
+pub(super) fn check_reserved(
+    store: &Arc<dyn Store>,
+    operation: &'static str,
+    key: Option<&Key>,
+) -> store::Result<()> {
+    let full = store.place().full_key(key.map_or("", Key::as_str));
+    if !full.split('/').any(|name| name == RESERVED) {
+        return Ok(());
+    }
+    let message = format!("what lies below {RESERVED}/ is kstate's own, and no script changes it");
+    Err(Error::denied(operation, message)
+        .at(store.url(), key.map(Key::as_str))
+        .hint("to repair it by hand there are 'kstate rm' and 'kstate cp'"))
 }
 
 /// A conflict as `nil, err`; other errors are raised.
@@ -276,8 +303,14 @@ const WRITE: Def = Def {
             "what stood against it, when the precondition failed",
         ),
     ],
-    errors: &[("unsupported", "the store can't check the precondition")],
-    permission: "",
+    errors: &[
+        ("unsupported", "the store can't check the precondition"),
+        (
+            "permission_denied",
+            "the run may not write there, or the key is kstate's own",
+        ),
+    ],
+    permission: "none; `--read-only` and `--allow-write` narrow it",
     since: "0.1.0",
     example: r#"
 local store = kstate.store.open("memfs://write")
@@ -294,7 +327,7 @@ async fn write(
     (this, key, bytes, options): (AnyUserData, String, LuaString, Options),
 ) -> mlua::Result<MultiValue> {
     let store = of(&this)?;
-    let key = key_of(&store, "write", &key)?;
+    let key = own_key_of(&store, "write", &key)?;
     let if_match = options.get::<String>("if_match")?;
     let precondition = match (options.get("if_absent")?.unwrap_or(false), if_match) {
         (false, None) => Precondition::None,
@@ -334,8 +367,14 @@ const DELETE: Def = Def {
         ("boolean|nil", "`true`; `nil` when it is another version"),
         ("kstate.Error?", "what stood against it"),
     ],
-    errors: &[("unsupported", "the store can't check the version")],
-    permission: "",
+    errors: &[
+        ("unsupported", "the store can't check the version"),
+        (
+            "permission_denied",
+            "the run may not write there, or the key is kstate's own",
+        ),
+    ],
+    permission: "none; `--read-only` and `--allow-write` narrow it",
     since: "0.1.0",
     example: r#"
 local store = kstate.store.open("memfs://delete")
@@ -350,7 +389,7 @@ async fn delete(
     (this, key, options): (AnyUserData, String, Options),
 ) -> mlua::Result<MultiValue> {
     let store = of(&this)?;
-    let key = key_of(&store, "delete", &key)?;
+    let key = own_key_of(&store, "delete", &key)?;
     let precondition = match options.get("if_match")? {
         Some(tag) => Precondition::IfMatch(Tag(tag)),
         None => Precondition::None,
@@ -432,6 +471,7 @@ fn list(
     prefix: Option<String>,
     recursive: bool,
 ) -> mlua::Result<MultiValue> {
+    vm::of(lua).may_work()?;
     let store = of(this)?;
     let below = prefix.unwrap_or_default();
     let below = below.trim_end_matches('/');
@@ -468,8 +508,12 @@ const COPY: Def = Def {
     errors: &[
         ("not_found", "there is no such object"),
         ("corrupt", "the copy is not what the source says"),
+        (
+            "permission_denied",
+            "the run may not write there, or the key is kstate's own",
+        ),
     ],
-    permission: "",
+    permission: "none; `--read-only` and `--allow-write` narrow it",
     since: "0.1.0",
     example: r#"
 local from, to = kstate.store.open("memfs://from"), kstate.store.open("memfs://to")
@@ -486,7 +530,7 @@ async fn copy(
 ) -> mlua::Result<Table> {
     let (source, target) = (of(&this)?, of(&target)?);
     let from = key_of(&source, "copy", &key)?;
-    let to = key_of(&target, "copy", target_key.as_deref().unwrap_or(&key))?;
+    let to = own_key_of(&target, "copy", target_key.as_deref().unwrap_or(&key))?;
     let work = async move {
         let meta = source.stat(&from).await?;
         let (anything, evidence) = (Precondition::None, transfer::Evidence::default());

@@ -67,8 +67,9 @@ pub(super) const SYNC: Def = Def {
             "the target can't hold some keys; nothing was copied",
         ),
         ("precondition_failed", "somebody else writes to the target"),
+        ("permission_denied", "the run may not write there"),
     ],
-    permission: "",
+    permission: "none; `--read-only` and `--allow-write` narrow it",
     since: "0.1.0",
     example: r#"
 local from, to = kstate.store.open("memfs://from"), kstate.store.open("memfs://to")
@@ -85,6 +86,7 @@ async fn sync(
     (this, target, options): (AnyUserData, AnyUserData, Options),
 ) -> mlua::Result<Value> {
     let (source, target) = (methods::of(&this)?, methods::of(&target)?);
+    methods::check_reserved(&target, "sync", None)?;
     let evidence = evidence(&options)?;
     let mut first = Vec::new();
     for glob in patterns(&options, "first")? {

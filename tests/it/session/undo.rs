@@ -1,0 +1,235 @@
+//! Taking runs back.
+
+use super::{history, newest, on, script};
+use crate::s3_double::S3Double;
+use crate::scripts::{MOVE, bucket, double_with};
+use crate::support::{Desk, sample};
+
+#[test]
+fn a_move_is_taken_back_and_that_too() {
+    let (desk, original) = (Desk::new(), sample());
+    let double = double_with(&original);
+    let args = [
+        "run",
+        MOVE,
+        "--from",
+        "s3://old-state-store",
+        "--to",
+        "s3://new-state-store",
+        "--all-clusters",
+        "--yes",
+    ];
+    on(&desk, &double, &args)
+        .with(0)
+        .says("undo with: kstate undo ");
+    let moved = bucket(&double, "new-state-store");
+    on(&desk, &double, &["undo", &newest(&desk)]).with(0);
+    assert!(bucket(&double, "new-state-store").is_empty());
+    assert_eq!(bucket(&double, "old-state-store"), original);
+    assert_eq!(history(&desk)[1]["state"], "undone");
+    on(&desk, &double, &["undo", &newest(&desk)]).with(0);
+    assert_eq!(bucket(&double, "new-state-store"), moved);
+}
+
+const EDIT: &str = r#"
+    local s = kstate.store.open(STATE)
+    s:write("changed", "new")
+    s:write("created", "new")
+    s:delete("deleted")
+    s:write("twice", "1")
+    s:write("twice", "2")
+    s:write("gone", "1")
+    s:delete("gone")
+"#;
+
+fn edit(desk: &Desk) -> String {
+    for key in ["changed", "deleted", "twice"] {
+        desk.write(&format!("state/{key}"), "old");
+    }
+    let text = EDIT.replace("STATE", &format!("\"{}\"", desk.arg("state")));
+    desk.run(&["run", &script(desk, &text)]).with(0);
+    newest(desk)
+}
+
+#[test]
+fn everything_is_put_back() {
+    let desk = Desk::new();
+    let id = edit(&desk);
+    desk.run(&["undo", &id[..4]]).with(0);
+    let tree = desk.tree("state");
+    let names: Vec<_> = tree.keys().map(String::as_str).collect();
+    assert_eq!(names, ["changed", "deleted", "twice"]);
+    assert!(tree.values().all(|bytes| bytes == b"old"));
+    desk.run(&["undo", &id]).with(0);
+    assert_eq!(desk.tree("state"), tree);
+}
+
+#[test]
+fn what_somebody_changed_since_is_reported_and_the_rest_undone() {
+    let desk = Desk::new();
+    let id = edit(&desk);
+    desk.write("state/changed", "theirs");
+    let ended = desk.run(&["undo", &id]).with(4);
+    ended.says("/state/changed");
+    assert_eq!(desk.read("state/changed"), "theirs");
+    assert_eq!(desk.read("state/deleted"), "old");
+    assert_eq!(desk.read("state/twice"), "old");
+    assert!(!desk.path("state/created").exists());
+}
+
+#[test]
+fn an_object_that_came_back_since_is_not_overwritten() {
+    let desk = Desk::new();
+    let id = edit(&desk);
+    desk.write("state/deleted", "theirs");
+    std::fs::remove_file(desk.path("state/created")).expect("removed");
+    desk.run(&["undo", &id]).with(4);
+    assert_eq!(desk.read("state/deleted"), "theirs");
+    assert!(!desk.path("state/created").exists());
+    assert_eq!(desk.read("state/twice"), "old");
+}
+
+#[test]
+fn commands_are_taken_back_like_scripts() {
+    let desk = Desk::new();
+    for n in 0..30 {
+        desk.write(&format!("state/many/{n}"), format!("{n}"));
+    }
+    let before = desk.tree("state");
+    desk.run(&["rm", "-r", "--yes", &desk.arg("state/many")])
+        .with(0)
+        .says("undo with");
+    assert_eq!(desk.tree_size("state"), 0);
+    desk.run(&["undo", &newest(&desk)]).with(0);
+    assert_eq!(desk.tree("state"), before);
+    desk.run(&["sync", &desk.arg("state"), &desk.arg("copy")])
+        .with(0)
+        .says("30 created");
+    assert_eq!(desk.tree("copy"), before);
+    desk.run(&["undo", &newest(&desk)]).with(0);
+    assert_eq!(desk.tree_size("copy"), 0);
+}
+
+/// Large bytes are kept in files of their own, and put back whole.
+#[test]
+fn large_objects_come_back() {
+    let desk = Desk::new();
+    let large: Vec<u8> = (0..3_000_000_u32)
+        .map(|n| u8::try_from(n % 251).expect("a byte"))
+        .collect();
+    desk.write("state/large", &large);
+    let text = format!(
+        "kstate.store.open(\"{}\"):write('large', 'small')",
+        desk.arg("state")
+    );
+    desk.run(&["run", &script(&desk, &text)]).with(0);
+    desk.run(&["undo", &newest(&desk)]).with(0);
+    assert!(std::fs::read(desk.path("state/large")).expect("it is there") == large);
+}
+
+#[test]
+fn a_kept_object_that_was_tampered_with_is_not_put_back() {
+    let desk = Desk::new();
+    desk.write("state/large", vec![7; 100_000]);
+    let text = format!(
+        "kstate.store.open(\"{}\"):write('large', 'small')",
+        desk.arg("state")
+    );
+    desk.run(&["run", &script(&desk, &text)]).with(0);
+    let id = newest(&desk);
+    let folder = desk
+        .path(".local/state/kstate/journal")
+        .join(&id)
+        .join("objects");
+    let file = std::fs::read_dir(folder)
+        .expect("objects")
+        .next()
+        .expect("one")
+        .expect("an entry");
+    std::fs::write(file.path(), vec![8; 100_000]).expect("written");
+    desk.run(&["undo", &id]).with(5);
+    assert_eq!(desk.read("state/large"), "small");
+}
+
+#[test]
+fn a_versioned_bucket_keeps_the_old_bytes_itself() {
+    let desk = Desk::new();
+    let double = S3Double::builder().bucket("bucket").start();
+    double.enable_versioning("bucket");
+    double.put("bucket", "changed", vec![1; 200_000]);
+    double.put("bucket", "deleted", "old");
+    let text = r#"
+        local s = kstate.store.open("s3://bucket")
+        s:write("changed", "new")
+        s:delete("deleted")
+    "#;
+    on(&desk, &double, &["run", &script(&desk, text)]).with(0);
+    let id = newest(&desk);
+    let kept: usize = desk
+        .tree(".local/state/kstate/journal")
+        .values()
+        .map(Vec::len)
+        .sum();
+    assert!(kept < 20_000, "{kept} bytes");
+    on(&desk, &double, &["undo", &id]).with(0);
+    assert_eq!(
+        double.get("bucket", "changed").expect("it is there").len(),
+        200_000
+    );
+    assert_eq!(double.get("bucket", "deleted").expect("it is there"), "old");
+}
+
+#[test]
+fn what_undo_could_not_restore_is_said_and_refused_on_demand() {
+    let desk = Desk::new();
+    let huge = std::fs::File::create(desk.path("huge")).expect("a file");
+    huge.set_len(300 << 20).expect("a sparse file");
+    desk.write("state/other", "x");
+    std::fs::rename(desk.path("huge"), desk.path("state/huge")).expect("renamed");
+    let text = format!(
+        "kstate.store.open(\"{}\"):delete('huge')",
+        desk.arg("state")
+    );
+    let script = script(&desk, &text);
+    desk.run(&["--require-undo", "run", &script])
+        .with(1)
+        .says("undo could not restore it");
+    assert!(desk.path("state/huge").exists());
+    desk.run(&["run", &script])
+        .with(0)
+        .says("undo could not restore it");
+    desk.run(&["undo", &newest(&desk)]).with(5).says("huge");
+}
+
+#[test]
+fn an_unknown_run_is_named() {
+    let desk = Desk::new();
+    desk.run(&["undo", "123"])
+        .with(1)
+        .says("there is no run '123'");
+    edit(&desk);
+    desk.run(&["undo", ""]).with(1);
+}
+
+#[test]
+fn metadata_comes_back_too() {
+    let desk = Desk::new();
+    let double = S3Double::builder().bucket("bucket").start();
+    let text = r#"
+        local s = kstate.store.open("s3://bucket")
+        s:write("a", "1", { content_type = "text/x-a" })
+    "#;
+    on(&desk, &double, &["run", &script(&desk, text)]).with(0);
+    on(
+        &desk,
+        &double,
+        &[
+            "run",
+            &script(&desk, "kstate.store.open('s3://bucket'):write('a', '2')"),
+        ],
+    )
+    .with(0);
+    on(&desk, &double, &["undo", &newest(&desk)]).with(0);
+    let stat = on(&desk, &double, &["stat", "s3://bucket/a", "--json"]).with(0);
+    stat.says("text/x-a");
+}
