@@ -322,7 +322,7 @@ impl Page<'_> {
                 let name = safe(name);
                 writeln!(
                     self.out,
-                    "<tr><th scope=\"colgroup\" colspan=\"3\">{name}</th></tr>"
+                    "</tbody>\n<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"3\">{name}</th></tr>"
                 )?;
             }
             document = &field.document;

@@ -93,8 +93,7 @@ fn step_json(view: &View, object: &ObjectSummary, at: usize) -> Value {
             value["size"] = (*size).into();
             value["sha256"] = view.hash(object, step).into();
             value["content_type"] = content_type.clone().into();
-            let metadata = view.metadata(step).into_iter();
-            let user = metadata.skip(usize::from(content_type.is_some()));
+            let user = view.user(step).into_iter();
             value["user"] = user
                 .map(|(name, value)| (name, Value::from(value)))
                 .collect();

@@ -205,6 +205,32 @@ fn no_secret_is_in_any_form() {
 }
 
 #[test]
+fn what_is_hidden_cant_be_guessed_from_a_hash() {
+    let plan = plan();
+    let holds_one = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        MARKERS.iter().any(|marker| text.contains(marker))
+    };
+    let contents = plan.contents.iter();
+    let hashes = contents
+        .filter(|(_, bytes)| holds_one(bytes))
+        .map(|(hash, _)| &hash[..16]);
+    let hashes: Vec<_> = hashes.collect();
+    assert!(hashes.len() >= 9, "{hashes:?}");
+    for shown in rendered(Detail::default()) {
+        for hash in &hashes {
+            assert!(!shown.contains(hash), "{hash} is in\n{shown}");
+        }
+        for key in [
+            "pki/private/service-account/keyset.yaml",
+            "clusteraddons/default",
+        ] {
+            assert!(!shown.contains(&format!("etag-of-blue.k8s.example.com/{key}")));
+        }
+    }
+}
+
+#[test]
 fn names_and_texts_of_others_cant_forge_the_output() {
     for show_secrets in [false, true] {
         let [text, json, html] = rendered(Detail {

@@ -97,26 +97,30 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What a write says of the object beside its bytes.
-    pub(super) fn metadata(&self, step: &Step) -> Vec<(String, String)> {
-        let PlannedChange::Write {
-            content_type, user, ..
-        } = &step.change
-        else {
+    /// The user metadata that a write gives its object.
+    pub(super) fn user(&self, step: &Step) -> Vec<(String, String)> {
+        let PlannedChange::Write { user, .. } = &step.change else {
             return Vec::new();
         };
-        let content_type = content_type
-            .iter()
-            .map(|value| ("content type".to_owned(), value.clone()));
-        let user = user.iter().map(|(name, value)| {
+        let shown = |(name, value): (&String, &String)| {
             let value = if self.hides(name) {
                 HIDDEN.to_owned()
             } else {
                 self.masked(value)
             };
             (name.clone(), value)
-        });
-        content_type.chain(user).collect()
+        };
+        user.iter().map(shown).collect()
+    }
+
+    /// What a write says of the object beside its bytes.
+    pub(super) fn metadata(&self, step: &Step) -> Vec<(String, String)> {
+        let content_type = match &step.change {
+            PlannedChange::Write { content_type, .. } => content_type.clone(),
+            _ => None,
+        };
+        let content_type = content_type.map(|value| ("content type".to_owned(), value));
+        content_type.into_iter().chain(self.user(step)).collect()
     }
 
     /// Where most copies of a cluster come from: the place that has them under the same names.

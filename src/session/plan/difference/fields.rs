@@ -84,9 +84,29 @@ pub(super) fn changes(old: &Text, new: &Text, detail: Detail) -> Option<(Vec<Fie
     Some((walk.found, walk.hidden))
 }
 
+/// The deepest YAML that is read; the parser's own limit.
+const DEEPEST: usize = 128;
+
 fn documents(text: &str) -> Option<Vec<Value>> {
+    if depth(text) > DEEPEST {
+        return None;
+    }
     let document = Document::parse(text).ok()?;
     Some(document.values().cloned().collect())
+}
+
+/// How deep brackets nest. The parser finds out too, but takes a time that grows with the square.
+fn depth(text: &str) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => now += 1,
+            b']' | b'}' => now = now.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(now);
+    }
+    most
 }
 
 /// Which documents of two files belong together: those of the same kind and name, the others by

@@ -292,3 +292,23 @@ fn long_differences_are_cut_unless_all_is_asked_for() {
     };
     assert_eq!((new.lines.first.len(), new.lines.more), (20, 500 - 20));
 }
+
+#[test]
+fn hostile_yaml_ends_as_lines() {
+    let deep = format!("a: {}\n", "[".repeat(100_000));
+    let bomb = format!(
+        "a: &a [x, x, x, x, x, x, x, x, x]\n{}",
+        ('b'..='p').fold(String::new(), |text, name| {
+            let last = char::from(name as u8 - 1);
+            format!(
+                "{text}{name}: &{name} [*{last}, *{last}, *{last}, *{last}, *{last}, *{last}]\n"
+            )
+        })
+    );
+    let many = "---\n".repeat(20_000);
+    let nested = "- ".repeat(100_000);
+    for text in [deep, bomb, many, nested] {
+        let shown = texts("a: 1\n", &text, Detail::default());
+        assert!(!shown.lines.first.is_empty());
+    }
+}

@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::super::difference::{Detail, difference};
+use super::super::summary::Summary;
 use super::super::{
     CopyOf, Expects, Origin, PlannedChange, PlannedLock, PlannedStore, SeenListing, SeenObject,
     Step,
@@ -162,6 +164,14 @@ proptest! {
         }
         if let Ok(plan) = parse(&sealed(&lines)) {
             check::check(&plan).expect("what was loaded is in order");
+            let detail = Detail { full: true, show_secrets: false };
+            for step in &plan.steps {
+                let _ = difference(&plan, step, false, detail);
+            }
+            let summary = Summary::of(&plan);
+            let groups = summary.stores.iter().flat_map(|store| &store.groups);
+            let steps = groups.flat_map(|group| &group.objects).map(|object| object.steps.len());
+            prop_assert_eq!(steps.sum::<usize>(), plan.steps.len());
             prop_assert_eq!(parse(&encoded(&plan)).expect("loaded again"), plan);
         }
     }
