@@ -214,10 +214,10 @@ impl Store for Direct {
 
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
         self.gate.admit("write", &*self.base, key)?;
-        let body = self.gate.follow(&self.base, key, body);
         let conditions = (&options.precondition, &options.believed);
         let Some(journal) = self.journal(key) else {
             let fate = self.fate(key, conditions.0, conditions.1).await;
+            let body = self.gate.follow(&self.base, key, body);
             let written = self.base.write(key, body, options).await?;
             self.tally.count(fate);
             return Ok(written);
@@ -236,6 +236,7 @@ impl Store for Direct {
         } else {
             body
         };
+        let body = self.gate.follow(&self.base, key, body);
         let result = match self.gate.admit("write", &*self.base, key) {
             Ok(()) => self.base.write(key, body, options).await,
             Err(error) => Err(error),
