@@ -1,6 +1,7 @@
 //! `kstate apply`
 
 use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,16 +10,17 @@ use serde_json::json;
 
 use super::context::{Context, tell_changes, work};
 use super::exit::{Exit, Failure};
-use super::output::print_json;
+use super::output::{self, print_json};
+use super::plan::{identities, shown};
 use super::progress::Progress;
 use super::rm::confirm;
-use crate::lua::units;
 use crate::session::journal::Work;
 use crate::session::plan::file;
 use crate::session::{self, Outcome, Stale};
 use crate::store::Error;
 use crate::text::count;
 use crate::transfer::CONCURRENCY;
+use crate::units;
 
 /// Does what a plan says, if everything that it was computed from is still the same.
 ///
@@ -29,8 +31,12 @@ use crate::transfer::CONCURRENCY;
 pub(super) struct Apply {
     /// The plan; `-` reads it from standard input
     file: PathBuf,
-    /// The age identity file that opens an encrypted plan; `$KSTATE_AGE_IDENTITY` names one too
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file with the age identity that opens an encrypted plan; may be given again \
+                [env: KSTATE_AGE_IDENTITY]"
+    )]
     identity: Vec<PathBuf>,
     /// How many changes are made at once
     #[arg(long, value_name = "N", default_value_t = CONCURRENCY)]
@@ -76,6 +82,13 @@ impl Apply {
             );
             return Ok(Exit::CHANGES);
         }
+        if !context.yes && std::io::stdin().is_terminal() {
+            let mut stderr = std::io::stderr();
+            let color = output::color(&stderr);
+            // Nobody is left to ask when standard error is gone.
+            let _ = stderr
+                .write_all(shown(apply.plan(), &self.file.to_string_lossy(), color).as_bytes());
+        }
         confirm(context, question(&apply)).await?;
         let observer = Progress::observer(!context.quiet && !context.json);
         observer.ahead(remaining as u64, 0);
@@ -85,12 +98,6 @@ impl Apply {
         tell_changes(apply.session());
         told(&outcome, apply.session().journal_id(), context)
     }
-}
-
-/// The identity files that were named.
-pub(super) fn identities(named: Vec<PathBuf>, context: &Context) -> Vec<PathBuf> {
-    let env = context.env().get("KSTATE_AGE_IDENTITY").map(PathBuf::from);
-    named.into_iter().chain(env).collect()
 }
 
 fn question(apply: &session::Apply) -> String {

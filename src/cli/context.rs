@@ -33,7 +33,8 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(env: Env, global: &Global, mode: Mode) -> Result<Self, Failure> {
-        let journal = journal(&env, global, mode)?;
+        let settings = Settings::load(&env)?;
+        let journal = journal(&env, global, mode, &settings)?;
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .thread_name("kstate-io")
@@ -42,7 +43,7 @@ impl Context {
                 Failure::new(Exit::FAILED, format!("cannot start threads: {error}"))
             })?;
         let mut context = Self {
-            settings: Settings::load(&env)?,
+            settings,
             inputs: Inputs {
                 state_flag: global.state.clone(),
                 config_flag: global.config.clone(),
@@ -75,14 +76,18 @@ impl Context {
         else {
             return;
         };
-        let pruned = journal::prune(
-            &settings.folder,
-            Some(journal::KEEP),
-            Some(journal::MAX_ALL),
-        );
+        let (age, size) = self.retention();
+        let pruned = journal::prune(&settings.folder, Some(age), Some(size));
         if let Err(error) = pruned {
             tracing::warn!("old journals stay: {error}");
         }
+    }
+
+    /// How long journals stay, and how many bytes all of them may take.
+    pub(super) fn retention(&self) -> (Duration, u64) {
+        let said = self.settings.journal;
+        let age = said.keep.unwrap_or(journal::KEEP);
+        (age, said.max_size.unwrap_or(journal::MAX_ALL))
     }
 
     pub(super) fn env(&self) -> &Env {
@@ -187,7 +192,12 @@ impl Context {
 }
 
 /// How a journal is kept; `None` when there is none.
-fn journal(env: &Env, global: &Global, mode: Mode) -> Result<Option<journal::Settings>, Failure> {
+fn journal(
+    env: &Env,
+    global: &Global,
+    mode: Mode,
+    settings: &Settings,
+) -> Result<Option<journal::Settings>, Failure> {
     if mode != Mode::Direct || global.no_journal {
         return Ok(None);
     }
@@ -203,6 +213,7 @@ fn journal(env: &Env, global: &Global, mode: Mode) -> Result<Option<journal::Set
     };
     Ok(Some(journal::Settings {
         require_undo: global.require_undo,
+        max_object: settings.journal.max_object.unwrap_or(journal::MAX_OBJECT),
         ..journal::Settings::new(folder)
     }))
 }

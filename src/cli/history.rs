@@ -10,9 +10,9 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::print_json;
 use super::undo::settings;
-use crate::lua::units;
 use crate::session::journal::{self, Run, Told};
 use crate::text::{count, human_size};
+use crate::units;
 
 /// Lists the runs that changed something, the newest first.
 #[derive(Args)]
@@ -50,8 +50,9 @@ impl History {
                 larger_than,
             }) => {
                 let by_default = older_than.is_none() && larger_than.is_none();
-                let age = older_than.or(by_default.then_some(journal::KEEP));
-                let size = larger_than.or(by_default.then_some(journal::MAX_ALL));
+                let (keep, max_size) = context.retention();
+                let age = older_than.or(by_default.then_some(keep));
+                let size = larger_than.or(by_default.then_some(max_size));
                 let pruned = journal::prune(&folder, age, size)?;
                 if context.json {
                     let ids: Vec<_> = pruned.iter().map(|run| &run.about.id).collect();

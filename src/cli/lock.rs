@@ -11,8 +11,8 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::{print_json, timestamp};
 use super::rm::confirm;
-use crate::lua::units::human_duration;
 use crate::session::lock::{LockState, Record, State, Status};
+use crate::units::human_duration;
 
 /// The locks that runs of kstate take on a store, so that one at a time changes it.
 #[derive(Args)]

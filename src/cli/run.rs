@@ -11,8 +11,9 @@ use super::context::{Context, end_now, interrupted};
 use super::exit::{Exit, Failure};
 use super::output::{self, show_operations};
 use super::permissions::{self, ScriptGrants};
-use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal, units};
+use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal};
 use crate::scripts;
+use crate::units;
 
 /// Runs a Lua script: a path, the name of a script in ./scripts or in the user's folder, or the
 /// name of one that is built in, such as `move_bucket`. `-` reads it from standard input.

@@ -10,11 +10,11 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::print_json;
 use super::progress::Progress;
-use crate::lua::units;
 use crate::session::lock::{LockOptions, STORE_LOCK};
 use crate::store::ListOptions;
 use crate::text;
 use crate::transfer::{self, CONCURRENCY, Evidence, Filter, Report, Sample, SyncOptions};
+use crate::units;
 
 /// Copies what is missing or different from one tree to another, and verifies every copy.
 ///

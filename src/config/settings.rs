@@ -1,12 +1,15 @@
 //! kstate's own configuration: stores by name, each with its way of being reached, and sets of
 //! permissions.
 
+mod journal;
 mod sets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
+
+pub use journal::JournalSettings;
 
 use super::permissions::PermissionSet;
 use super::{SCHEMES, host, invalid};
@@ -16,13 +19,15 @@ use crate::store::{Error, ErrorKind, Key, Result, StoreUrl, UrlOptions};
 use crate::text::did_you_mean;
 
 /// What the file may have at its top.
-const SECTIONS: [&str; 2] = ["stores", "permissions"];
+const SECTIONS: [&str; 3] = ["stores", "permissions", "journal"];
 
 /// What kstate's configuration file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     stores: BTreeMap<String, StoreUrl>,
     permissions: BTreeMap<String, PermissionSet>,
+    /// How journals are kept.
+    pub journal: JournalSettings,
 }
 
 impl Settings {
@@ -81,6 +86,7 @@ impl Settings {
             let read = reader.permissions(&set, &settings)?;
             settings.permissions.insert(set, read);
         }
+        settings.journal = reader.journal()?;
         Ok(settings)
     }
 

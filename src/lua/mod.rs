@@ -28,12 +28,13 @@ mod testing;
 mod traceback;
 #[cfg(test)]
 mod traps;
-pub mod units;
 mod vm;
 mod watch;
 mod yaml_text;
 
 use mlua::{Function, Lua, MultiValue, Value};
+
+use crate::units;
 
 pub use error::{ScriptError, Stop};
 pub use host::{Host, NoTerminal, OnStuck, Output, Resolve, Terminal};

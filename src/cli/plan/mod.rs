@@ -9,6 +9,7 @@ mod tests;
 mod text;
 mod view;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -16,7 +17,9 @@ use clap::{Args, Subcommand};
 use super::Global;
 use super::context::Context;
 use super::exit::Failure;
+use crate::session::{self, plan::difference::Detail};
 use make::Make;
+use view::View;
 
 /// Runs a script without writing anything, and saves what it would do as a plan: `kstate apply`
 /// does exactly that later, if everything that the script looked at is still the same.
@@ -35,6 +38,20 @@ pub(super) struct Plan {
 enum Command {
     /// Show what a plan would do
     Show(show::Show),
+}
+
+/// The identity files for encrypted plans: those that were named, else the one of the environment.
+pub(super) fn identities(named: Vec<PathBuf>, context: &Context) -> Vec<PathBuf> {
+    if !named.is_empty() {
+        return named;
+    }
+    let env = context.env().get("KSTATE_AGE_IDENTITY");
+    env.map(PathBuf::from).into_iter().collect()
+}
+
+/// What a plan would do, as a terminal shows it.
+pub(super) fn shown(plan: &session::Plan, file: &str, color: bool) -> String {
+    text::render(&View::new(plan, Detail::default(), file), color)
 }
 
 impl Plan {

@@ -9,7 +9,7 @@ use super::super::context::Context;
 use super::super::exit::{Exit, Failure};
 use super::super::output;
 use super::view::View;
-use super::{html, json, text};
+use super::{html, identities, json, text};
 use crate::session::plan::difference::Detail;
 use crate::session::plan::file;
 
@@ -45,11 +45,7 @@ impl Show {
         if self.html && context.json {
             return Err(Failure::usage("--html and --json exclude each other"));
         }
-        let mut identities = self.identity;
-        if identities.is_empty() {
-            identities.extend(context.env().get("KSTATE_AGE_IDENTITY").map(PathBuf::from));
-        }
-        let plan = file::load(&self.file, &identities)?;
+        let plan = file::load(&self.file, &identities(self.identity, context))?;
         let detail = Detail {
             full: self.full,
             show_secrets: self.show_secrets,

@@ -14,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lua::api::{self, Class, Def, Module, Options, Param, Seconds, Type};
 use crate::lua::error::ScriptError;
-use crate::lua::{units, vm};
+use crate::lua::vm;
+use crate::units;
 
 /// `kstate.task`.
 pub(super) static MODULE: Module = Module {

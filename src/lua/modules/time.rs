@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::lua::api::{Def, Module, Param, Seconds, Type};
 use crate::lua::error::ScriptError;
-use crate::lua::units;
+use crate::units;
 
 /// `kstate.time`.
 pub(super) static MODULE: Module = Module {

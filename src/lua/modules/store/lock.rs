@@ -7,8 +7,9 @@ use mlua::{AnyUserData, Function, Lua, MultiValue, Table};
 use super::methods;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
-use crate::lua::{units, vm};
+use crate::lua::vm;
 use crate::session::lock::{Guard, LockOptions, Strength};
+use crate::units;
 
 pub(super) const LOCK: Def = Def {
     name: "Store:lock",
