@@ -124,6 +124,10 @@ async fn find(store: &dyn Store, key: &Key, tag: Option<&Tag>) -> Result<Found> 
             // A folder or bucket that isn't there has nothing in it.
             ErrorKind::NotFound => Ok(Found::Nothing),
             ErrorKind::PreconditionFailed { found } => Ok(Found::Other(found.clone())),
+            ErrorKind::PermissionDenied { .. } => Err(error.hint(
+                "what is replaced is kept for undo, which takes the right to read it; \
+                 --no-journal goes on without",
+            )),
             _ => Err(error),
         },
     }
