@@ -233,10 +233,11 @@ function Store:probe() end
 
 ---Calls a function while this run holds a lock of the store, and returns what it returns.
 ---
----The lock is an object below `.kstate/locks` at the top of the store. It excludes other runs of kstate, not kOps. It is renewed meanwhile, and given back however the function ends. When it is lost (the process slept too long, or somebody broke the lock) the function is cancelled, and until it has ended no write of the run reaches any store. The function gets a table with `name`, `strength`, `fencing` (a number that grows with every acquisition) and `holder`. In a dry run nobody is asked and nothing is written.
+---The lock is an object below `.kstate/locks` at the top of the store. It excludes other runs of kstate, not kOps. It is renewed meanwhile, and given back however the function ends. When it is lost (the process slept too long, or somebody broke the lock) the function is cancelled, and until it has ended no write of the run reaches any store. The function gets a table with `name`, `strength`, `fencing` (a number that grows with every acquisition) and `holder`. In a dry run nobody is asked and nothing is written. The options may be left out: `store:lock(name, f)`.
 ---@param name string of letters, digits, `-`, `_` and `.`
 ---@param options? kstate.options.Store.lock
 ---@param f function called with the lock
+---@overload fun(self: kstate.Store, name: string, f: function): any
 ---@return any # what the function returned
 function Store:lock(name, options, f) end
 
