@@ -46,7 +46,7 @@ name of a store in kstate's own configuration, or NAME:sub/folder. `state` is th
 that kOps would use.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
-it, 5 partly done (run it again to go on), 6 a plan with changes, 130 interrupted.";
+it, 5 partly done (run it again to go on), 6 the plan has changes, 130 interrupted.";
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]

@@ -68,10 +68,10 @@ mod tests {
     #[test]
     fn every_fault_has_its_line() {
         for (text, words) in [
-            ("journal:\n  kep: 30d\n", "config.yaml:2:3"),
+            ("journal:\n  kep: 30d\n", "config.yaml: line 2, column 3"),
             ("journal:\n  kep: 30d\n", "keep"),
-            ("journal:\n  keep: soon\n", "config.yaml:2:3"),
-            ("journal: yes\n", "config.yaml:1:1"),
+            ("journal:\n  keep: soon\n", "config.yaml: line 2, column 3"),
+            ("journal: yes\n", "config.yaml: line 1, column 1"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(words), "{error}");

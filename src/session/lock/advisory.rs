@@ -46,6 +46,7 @@ pub(super) async fn attempt(
         record.overtake(other);
     }
     record.state = State::Held;
+    record.renumber();
     site.write(&own, record, Precondition::None).await?;
     let others = rivals(site, record, watch).await?;
     if let Some(stronger) = smaller(&others, record) {

@@ -15,6 +15,9 @@ pub(super) async fn attempt(
 ) -> Result<Attempt> {
     let key = site.key()?;
     let created = site.write(&key, record, Precondition::IfAbsent).await;
+    if let Ok(Some(tag)) = created {
+        return settle(site, record, tag).await;
+    }
     let lost_answer = match created {
         Err(error) if !error.is_conflict() && !error.is_retryable() => return Err(error),
         Err(error) if error.is_retryable() => Some(error),
@@ -24,7 +27,7 @@ pub(super) async fn attempt(
         return lost_answer.map_or(Ok(Attempt::Again), Err);
     };
     if other.id == record.id {
-        return won(site, record, tag).await;
+        return settle(site, record, tag).await;
     }
     let Some(why) = watch.expired(&key, &tag, &other, &site.me) else {
         return Ok(Attempt::Held(Box::new(other)));
@@ -45,6 +48,24 @@ pub(super) async fn attempt(
     match site.read(&key).await? {
         Some((tag, now)) if now.id == record.id => won(site, record, tag).await,
         _ => lost_answer.map_or(Ok(Attempt::Again), Err),
+    }
+}
+
+/// Writes the object that was just created once more, over itself: it is still ours then, and has
+/// a number that was taken while nobody else could hold the lock.
+async fn settle(site: &Site, record: &mut Record, tag: Tag) -> Result<Attempt> {
+    let key = site.key()?;
+    record.renumber();
+    match site.write(&key, record, Precondition::IfMatch(tag)).await {
+        Ok(Some(tag)) => return won(site, record, tag).await,
+        Err(error) if !error.is_conflict() && !error.is_retryable() => return Err(error),
+        _ => {}
+    }
+    match site.read(&key).await? {
+        Some((tag, now)) if now.id == record.id && now.fencing == record.fencing => {
+            won(site, record, tag).await
+        }
+        _ => Ok(Attempt::Again),
     }
 }
 

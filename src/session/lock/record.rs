@@ -80,8 +80,16 @@ impl Record {
         }
     }
 
+    /// Takes the number of this moment: whoever held the lock before had an earlier one, also when
+    /// it began to ask later.
+    pub(super) fn renumber(&mut self) {
+        let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000;
+        self.fencing = self.fencing.max(u64::try_from(now).unwrap_or(1));
+    }
+
     /// Takes a number above that of another acquisition.
     pub(super) fn overtake(&mut self, other: &Self) {
+        self.renumber();
         self.fencing = self.fencing.max(other.fencing.saturating_add(1));
     }
 

@@ -224,3 +224,31 @@ async fn a_body_that_is_on_its_way_when_the_lock_is_lost_becomes_no_object() {
     assert!(missing.is_missing_key(), "{missing}");
     guard.release().await;
 }
+
+/// Takes the lock and waits for ever; says on the way out how far it came.
+const CANCELLED: &str = r#"
+local store = kstate.store.open(arg[1])
+local went_on, closed = false, 0
+local ok, e = pcall(store.lock, store, "job", { ttl = "1s" }, function()
+  local guard <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+  store:write("a", "1")
+  kstate.task.sleep("1h")
+  went_on = true
+end)
+assert(not ok and e:is("lock_lost") and e.message:find("'job'"), tostring(e))
+assert(not went_on and closed == 1)
+assert(store:write("after", "1"))
+error(e)
+"#;
+
+#[test]
+fn a_lock_that_somebody_broke_cancels_its_function_and_then_the_run_may_write_again() {
+    let desk = Desk::new();
+    let mut child = script(&desk, None, CANCELLED, &[&desk.arg("state")])
+        .spawn()
+        .expect("the binary runs");
+    wait_until(&mut child, || desk.path("state/a").exists());
+    std::fs::remove_file(desk.path("state/.kstate/locks/job")).expect("broken");
+    ended(child).with(4).says("lock 'job'");
+    assert_eq!(names(&desk), ["a", "after"]);
+}

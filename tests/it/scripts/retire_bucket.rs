@@ -183,7 +183,14 @@ fn refuses_when_the_old_config_was_edited_after_the_move() {
     let (desk, name) = moved();
     update(&desk);
     let config = format!("old/{name}/config");
-    desk.write(&config, desk.read(&config));
+    // The kernel's clock for files is coarser than ours.
+    let file = std::fs::File::options()
+        .write(true)
+        .open(desk.path(&config));
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    file.expect("the config")
+        .set_modified(later)
+        .expect("a time");
     let before = desk.tree("old");
     retire(&desk, &["--yes"])
         .with(3)
