@@ -27,6 +27,7 @@ pub(super) struct Context {
     pub(super) quiet: bool,
     /// How a journal is kept, when one is.
     pub(super) journal: Option<journal::Settings>,
+    wants_journal: bool,
     warned: Once,
     runtime: Option<Runtime>,
 }
@@ -53,6 +54,7 @@ impl Context {
             yes: global.yes,
             quiet: global.quiet,
             journal,
+            wants_journal: !global.no_journal,
             warned: Once::new(),
             runtime: Some(runtime),
         };
@@ -69,6 +71,11 @@ impl Context {
     pub(super) fn conclude(&self, complete: bool) {
         self.session.finish(complete);
         tell_changes(&self.session);
+        if self.wants_journal && self.journal.is_none() && !self.session.changes().is_empty() {
+            tracing::warn!(
+                "no journal was kept, so this can't be undone: set HOME or XDG_STATE_HOME"
+            );
+        }
         let Some(settings) = self
             .journal
             .as_ref()
@@ -208,7 +215,6 @@ fn journal(
             )
             .hint("set HOME or XDG_STATE_HOME"));
         }
-        tracing::warn!("no journal is kept, so nothing can be undone: set HOME or XDG_STATE_HOME");
         return Ok(None);
     };
     Ok(Some(journal::Settings {

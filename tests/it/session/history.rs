@@ -164,3 +164,21 @@ fn a_journal_that_cannot_be_written_stops_the_first_write() {
     ended.with(1).says("--no-journal");
     assert_eq!(desk.tree_size("state"), 0);
 }
+
+#[test]
+fn without_a_home_only_a_run_that_changes_something_is_warned() {
+    let desk = Desk::new();
+    desk.write("state/a", "1");
+    let homeless = |args: &[&str]| {
+        let mut run = desk.kstate(args);
+        run.env_remove("HOME");
+        crate::support::Ended::of(run).with(0)
+    };
+    assert_eq!(homeless(&["ls", &desk.arg("state")]).stderr, "");
+    homeless(&["rm", &desk.arg("state/a")]).says("set HOME or XDG_STATE_HOME");
+    desk.write("state/a", "1");
+    let mut run = desk.kstate(&["--require-undo", "rm", &desk.arg("state/a")]);
+    run.env_remove("HOME");
+    crate::support::Ended::of(run).with(3);
+    assert!(desk.path("state/a").exists());
+}
