@@ -18,6 +18,7 @@ use crate::store::{Key, Store, StoreUrl};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The run's session and settings, and the threads that do its I/O.
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
 pub(super) struct Context {
     pub(super) session: Arc<Session>,
     pub(super) settings: Settings,
