@@ -20,7 +20,7 @@ pub(super) struct Sightings(Mutex<Seen>);
 
 #[derive(Clone, Default)]
 pub(super) struct Seen {
-    /// Versions by root and full key, as they were seen last; `None` for what was missing.
+    /// Versions by root and full key, as they were seen first; `None` for what was missing.
     pub(super) objects: BTreeMap<(String, String), Option<String>>,
     pub(super) listings: Vec<Listed>,
 }
@@ -83,10 +83,11 @@ impl Sightings {
         }
         let full = place.full_key(key);
         let mut seen = self.lock();
-        let known = seen.objects.entry((place.root, full)).or_default();
-        // A listing without tags knows less than what was read before.
-        let less = version.as_deref().is_some_and(|v| v.starts_with(UNTAGGED));
-        if !(less && known.is_some()) {
+        // What the run decided by is what it saw first; a plan that saw two versions is stale.
+        let known = seen.objects.entry((place.root, full));
+        let known = known.or_insert_with(|| version.clone());
+        let knows_less = known.as_deref().is_some_and(|v| v.starts_with(UNTAGGED));
+        if knows_less && version.is_some() {
             *known = version;
         }
     }

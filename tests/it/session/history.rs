@@ -131,6 +131,13 @@ fn journals_are_pruned_by_age_and_size() {
     .with(0);
     assert_eq!(history(&desk).len(), 1);
     assert_eq!(newest(&desk), keep);
+    desk.run(&["history", "prune", "--larger-than", "1"])
+        .with(0);
+    assert_eq!(
+        newest(&desk),
+        keep,
+        "the newest run stays however large it is"
+    );
     desk.run(&["history", "prune", "--older-than", "0s"])
         .with(0);
     assert!(history(&desk).is_empty());
