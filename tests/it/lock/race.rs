@@ -71,9 +71,9 @@ const COUNT: &str = r#"
 local store, times = kstate.store.open(arg[1]), tonumber(arg[2])
 for _ = 1, times do
   store:lock("count", { ttl = "30s", wait = "5m", min_strength = "atomic" }, function(lock)
-    assert(store:write("inside", lock.holder, { if_absent = true }), "two are inside")
     local before = kstate.json.decode(store:read("count") or '{ "count": 0, "fencing": 0 }')
     assert(lock.fencing > before.fencing, "the number does not grow")
+    assert(store:write("inside", lock.holder, { if_absent = true }), "two are inside")
     store:write("count", kstate.json.encode({ count = before.count + 1, fencing = lock.fencing }))
     store:delete("inside")
   end)
