@@ -72,11 +72,13 @@ fn each_write_is_conditional() {
     let plan = desk.arg("plan");
     on(&desk, &double, &["plan", &script(&desk, text), "-o", &plan]).with(6);
     on(&desk, &double, &["apply", &plan, "--yes"]).with(0);
-    for request in double
-        .requests()
+    let requests = double.requests();
+    let puts: Vec<_> = requests
         .iter()
-        .filter(|request| request.op == "PutObject")
-    {
+        .filter(|put| put.op == "PutObject")
+        .collect();
+    assert_eq!(puts.len(), 2);
+    for request in puts {
         let conditional =
             request.header("if-none-match").is_some() || request.header("if-match").is_some();
         assert!(conditional, "{request:?}");
