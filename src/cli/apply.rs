@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Context, tell_changes, work};
+use super::context::{Context, work};
 use super::exit::{Exit, Failure};
 use super::output::{self, print_json};
 use super::plan::{identities, shown};
@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::rm::confirm;
 use crate::session::journal::Work;
 use crate::session::plan::file;
-use crate::session::{self, Outcome, Stale};
+use crate::session::{self, Applied, Outcome, Stale, Unrestorable};
 use crate::store::Error;
 use crate::text::count;
 use crate::transfer::CONCURRENCY;
@@ -65,9 +65,13 @@ impl Apply {
             tracing::info!("all of the plan is done already: nothing to do");
             return Ok(Exit::DONE);
         }
-        let stale = apply.check().await?;
-        if !stale.is_empty() {
-            return refuse(&stale, context);
+        let asks = !context.yes && std::io::stdin().is_terminal();
+        // Once more before it waits for a person or a lock: nothing is written in vain.
+        if asks || context.dry_run() || !apply.plan().locks.is_empty() {
+            let stale = apply.check().await?;
+            if !stale.is_empty() {
+                return refuse(&stale, context);
+            }
         }
         if before > 0 {
             tracing::info!(
@@ -82,7 +86,7 @@ impl Apply {
             );
             return Ok(Exit::CHANGES);
         }
-        if !context.yes && std::io::stdin().is_terminal() {
+        if asks {
             let mut stderr = std::io::stderr();
             let color = output::color(&stderr);
             // Nobody is left to ask when standard error is gone.
@@ -92,11 +96,12 @@ impl Apply {
         confirm(context, question(&apply)).await?;
         let observer = Progress::observer(!context.quiet && !context.json);
         observer.ahead(remaining as u64, 0);
-        let outcome = apply
-            .run(self.concurrency.max(1), self.lock_wait, observer)
-            .await?;
-        tell_changes(apply.session());
-        told(&outcome, apply.session().journal_id(), context)
+        let applied = apply.run(self.concurrency.max(1), self.lock_wait, observer);
+        let outcome = match context.concluding(apply.session(), applied).await? {
+            Applied::Not(stale) => return refuse(&stale, context),
+            Applied::Done(outcome) => outcome,
+        };
+        told(&outcome, &[], apply.session().journal_id(), context)
     }
 }
 
@@ -129,6 +134,7 @@ fn refuse(stale: &[Stale], context: &Context) -> Result<u8, Failure> {
 /// Tells how doing several things ended, and gives the exit code.
 pub(super) fn told(
     outcome: &Outcome,
+    unrestorable: &[Unrestorable],
     journal: Option<&str>,
     context: &Context,
 ) -> Result<u8, Failure> {
@@ -143,11 +149,13 @@ pub(super) fn told(
     }
     if context.json {
         let words = |errors: &[Error]| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let lost = unrestorable.iter().map(ToString::to_string);
         print_json(&json!({
             "done": done,
             "conflicts": words(conflicts),
             "failures": words(failures),
             "not_tried": not_tried,
+            "unrestorable": lost.collect::<Vec<_>>(),
             "journal": journal,
         }))?;
     }

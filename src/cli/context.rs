@@ -26,7 +26,7 @@ pub(super) struct Context {
     pub(super) json: bool,
     pub(super) yes: bool,
     pub(super) quiet: bool,
-    /// How a journal is kept, when one is.
+    /// How journals are kept; `None` without a folder for them.
     pub(super) journal: Option<journal::Settings>,
     wants_journal: bool,
     warned: Once,
@@ -71,23 +71,59 @@ impl Context {
     /// Ends the run's journal, and tells what was changed and how to take it back.
     pub(super) fn conclude(&self, complete: bool) {
         self.session.finish(complete);
-        tell_changes(&self.session);
-        if self.wants_journal && self.journal.is_none() && !self.session.changes().is_empty() {
-            tracing::warn!(
-                "no journal was kept, so this can't be undone: set HOME or XDG_STATE_HOME"
-            );
+        self.tell_changes(&self.session);
+    }
+
+    /// Waits for work of another session, and tells what it changed, also when it is stopped.
+    pub(super) async fn concluding<T>(
+        &self,
+        session: &Session,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let told = Told {
+            context: self,
+            session,
+        };
+        let result = work.await;
+        drop(told);
+        result
+    }
+
+    /// Tells on standard error what a session changed and how to take it back, and makes room for
+    /// the next one.
+    fn tell_changes(&self, session: &Session) {
+        let changes = session.changes();
+        if changes.is_empty() {
+            return;
         }
-        let Some(settings) = self
-            .journal
-            .as_ref()
-            .filter(|_| self.session.journal_id().is_some())
-        else {
+        let Some(id) = session.journal_id() else {
+            tracing::info!("{changes}");
+            if self.wants_journal && self.journal.is_none() {
+                tracing::warn!(
+                    "no journal was kept, so this can't be undone: set HOME or XDG_STATE_HOME"
+                );
+            }
+            return;
+        };
+        tracing::info!("{changes}; undo with: kstate undo {id}");
+        self.prune();
+    }
+
+    fn prune(&self) {
+        let Some(settings) = &self.journal else {
             return;
         };
         let (age, size) = self.retention();
-        let pruned = journal::prune(&settings.folder, Some(age), Some(size));
-        if let Err(error) = pruned {
-            tracing::warn!("old journals stay: {error}");
+        match journal::prune(&settings.folder, Some(age), Some(size)) {
+            Ok(pruned) if !pruned.is_empty() => {
+                let ids: Vec<_> = pruned.iter().map(|run| run.about.id.as_str()).collect();
+                tracing::info!(
+                    "old journals were removed, and their runs can't be undone any more: {}",
+                    ids.join(", ")
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("old journals stay: {error}"),
         }
     }
 
@@ -206,11 +242,8 @@ fn journal(
     mode: Mode,
     settings: &Settings,
 ) -> Result<Option<journal::Settings>, Failure> {
-    if mode != Mode::Direct || global.no_journal {
-        return Ok(None);
-    }
     let Some(folder) = journal::Settings::folder(env) else {
-        if global.require_undo {
+        if global.require_undo && mode == Mode::Direct {
             return Err(Failure::refused(
                 "nothing could be undone: there is no folder for a journal",
             )
@@ -220,22 +253,10 @@ fn journal(
     };
     Ok(Some(journal::Settings {
         require_undo: global.require_undo,
+        keep: mode == Mode::Direct && !global.no_journal,
         max_object: settings.journal.max_object.unwrap_or(journal::MAX_OBJECT),
         ..journal::Settings::new(folder)
     }))
-}
-
-/// Tells on standard error what a session changed and how to take it back.
-pub(super) fn tell_changes(session: &Session) {
-    let changes = session.changes();
-    if changes.is_empty() {
-        return;
-    }
-    let undo = match session.journal_id() {
-        Some(id) => format!("; undo with: kstate undo {id}"),
-        None => String::new(),
-    };
-    tracing::info!("{changes}{undo}");
 }
 
 /// What this process was asked to do.
@@ -244,6 +265,18 @@ pub(super) fn work() -> journal::Work {
     journal::Work {
         command: mask(&args.join(" ")),
         ..journal::Work::default()
+    }
+}
+
+/// Tells what a session changed when the work on it ends or is dropped.
+struct Told<'a> {
+    context: &'a Context,
+    session: &'a Session,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.context.tell_changes(self.session);
     }
 }
 

@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
             Command::Plan(plan) => plan.run(&context),
             command => context.interruptible(dispatch(command, &context)),
         };
-        context.conclude(result.is_ok());
+        context.conclude(matches!(result, Ok(Exit::DONE | Exit::CHANGES)));
         result
     });
     match result {

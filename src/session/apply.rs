@@ -1,20 +1,18 @@
 //! Doing what a plan says, once all that it was computed from is as it was.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 
+use super::Session;
 use super::check::{self, Expected, Stale, Versions};
 use super::execute::{Act, Ending, Options, Task, execute};
-use super::identify::{Fate, identify};
-use super::journal::{self, Journal, Line, Log, Op, Run, State, Work};
-use super::lock::{Guard, LockOptions};
-use super::plan::{Plan, PlannedChange, PlannedStore, Step};
-use super::{Mode, Session};
-use crate::store::{Body, Error, ErrorKind, Key, Result, Store, StoreUrl, WriteOptions};
+use super::journal::{self, Log, Run, Work};
+use super::plan::{Plan, PlannedChange, Step};
+use super::resume::{earlier_run, open};
+use crate::store::{Body, Error, ErrorKind, Key, Place, Result, Store, WriteOptions};
 use crate::transfer::Observer;
 
 /// A plan on its way into the stores.
@@ -24,6 +22,15 @@ pub struct Apply {
     stores: Vec<Arc<dyn Store>>,
     /// The steps that an interrupted run did already, with the tags of what they left.
     done: HashMap<usize, Option<String>>,
+}
+
+/// Whether a plan was followed.
+#[derive(Debug)]
+pub enum Applied {
+    /// Not at all: this is no longer as the plan saw it.
+    Not(Vec<Stale>),
+    /// It was.
+    Done(Outcome),
 }
 
 /// What came of a plan, or of taking a run back.
@@ -79,24 +86,20 @@ impl Apply {
             })?,
             None => None,
         };
-        let log = earlier.as_ref().map(Run::log).transpose()?;
-        let session = match (settings, earlier.zip(log.as_ref())) {
-            (None, _) => session.fork(None),
-            (Some(settings), None) => {
-                let session = session.fork(None);
-                session.journaled(settings.clone(), work)
-            }
-            (Some(settings), Some((run, log))) => session.resumed(settings, run, log)?,
-        };
-        let stores = open_stores(&session, &plan.stores)?;
+        let completed = earlier.as_ref().is_some_and(Run::is_complete);
+        let (session, log) = session.going_on(settings, earlier, work)?;
+        let stores = plan.stores.iter().map(|store| open(&session, store));
         let mut apply = Self {
+            stores: stores.collect::<Result<_>>()?,
             session,
             plan,
-            stores,
             done: HashMap::new(),
         };
         if let Some(log) = log {
             apply.done = apply.done_before(&log).await?;
+        }
+        if completed && apply.remaining() > 0 {
+            return Err(broken("its journal says that it was done, but not how"));
         }
         for (index, step) in apply.plan.steps.iter().enumerate() {
             if !apply.done.contains_key(&index) {
@@ -135,9 +138,7 @@ impl Apply {
         let mut done = Versions::new();
         for (index, step) in self.plan.steps.iter().enumerate() {
             if let (Some(tag), Some(store)) = (self.done.get(&index), self.stores.get(step.store)) {
-                let place = store.place();
-                let full = place.full_key(&step.key);
-                done.insert((place.root, full), tag.clone());
+                done.insert(Place::of(&**store, &step.key), tag.clone());
             }
         }
         check::check(&Expected {
@@ -148,42 +149,40 @@ impl Apply {
         .await
     }
 
-    /// Does what is still to be done.
+    /// Takes the locks of the run, makes sure that everything is as the plan saw it, and does what
+    /// is still to be done.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when the plan contradicts itself; what fails in a store is in the
+    /// [`ErrorKind::Corrupt`] when the plan contradicts itself,
+    /// [`ErrorKind::Locked`](crate::store::ErrorKind::Locked); what fails in a store is in the
     /// outcome.
     pub async fn run(
         &self,
         concurrency: usize,
         lock_wait: Duration,
         observer: Arc<dyn Observer>,
-    ) -> Result<Outcome> {
+    ) -> Result<Applied> {
         let tasks = self.plan.steps.iter().map(|step| self.task(step));
         let tasks = tasks.collect::<Result<Vec<_>>>()?;
+        let locks = self.plan.locks.iter();
+        let locks = locks.map(|lock| Ok((self.store(lock.store)?, lock)));
+        let locks = locks.collect::<Result<Vec<_>>>()?;
         let options = Options {
             concurrency,
             keep_going: false,
         };
-        let mut work: BoxFuture<'_, Result<Vec<Ending>>> =
-            async { Ok(execute(tasks, &self.done, &options, observer).await) }.boxed();
-        for guard in self.locks(lock_wait).await? {
-            work = guard.protect(work).map(Result::flatten).boxed();
-        }
-        let outcome = Outcome::of(work.await?);
-        self.session.finish(outcome.is_complete());
-        Ok(outcome)
-    }
-
-    /// The locks that the run held.
-    async fn locks(&self, wait: Duration) -> Result<Vec<Guard>> {
-        let mut guards = Vec::new();
-        for lock in &self.plan.locks {
-            let options = LockOptions::of_command(wait);
-            let store = self.store(lock.store)?;
-            guards.push(self.session.lock(&store, &lock.name, &options).await?);
-        }
-        Ok(guards)
+        let work = async {
+            let stale = self.check().await?;
+            if !stale.is_empty() {
+                return Ok(Applied::Not(stale));
+            }
+            let endings = execute(tasks, &self.done, &options, observer).await;
+            Ok(Applied::Done(Outcome::of(endings)))
+        };
+        let applied = self.session.under_locks(locks, lock_wait, work).await;
+        let complete = matches!(&applied, Ok(Applied::Done(outcome)) if outcome.is_complete());
+        self.session.finish(complete);
+        applied
     }
 
     fn task(&self, step: &Step) -> Result<Task> {
@@ -235,11 +234,10 @@ impl Apply {
     /// The steps that a log says were done: those of one object happen one after the other, so the
     /// first change of an object is its first step.
     async fn done_before(&self, log: &Log) -> Result<HashMap<usize, Option<String>>> {
-        let mut steps: HashMap<(String, String), Vec<usize>> = HashMap::new();
+        let mut steps: HashMap<Place, Vec<usize>> = HashMap::new();
         for (index, step) in self.plan.steps.iter().enumerate() {
-            let place = self.store(step.store)?.place();
-            let full = place.full_key(&step.key);
-            steps.entry((place.root, full)).or_default().push(index);
+            let place = Place::of(&*self.store(step.store)?, &step.key);
+            steps.entry(place).or_default().push(index);
         }
         let mut done = HashMap::new();
         for (place, tag) in self.session.changes_in(log).await? {
@@ -251,154 +249,6 @@ impl Apply {
         }
         Ok(done)
     }
-}
-
-impl Session {
-    /// A session with the same rights and stores, without a journal yet or with another one.
-    pub(super) fn fork(&self, journal: Option<Journal>) -> Self {
-        Self {
-            registry: Arc::clone(&self.registry),
-            mode: Mode::Direct,
-            gate: Arc::clone(&self.gate),
-            opened: Arc::clone(&self.opened),
-            layer: None,
-            tally: Arc::default(),
-            run: match &journal {
-                Some(journal) => journal.run().to_owned(),
-                None => self.run.clone(),
-            },
-            journal: journal.map(Arc::new),
-            notes: Arc::clone(&self.notes),
-        }
-    }
-
-    /// A session that goes on where an interrupted run stopped, in the same journal.
-    pub(super) fn resumed(
-        &self,
-        settings: &journal::Settings,
-        run: Run,
-        log: &Log,
-    ) -> Result<Self> {
-        let opened = Arc::clone(&self.opened);
-        let journal = Journal::resume(settings.clone(), run.about, run.folder, log.next, opened)?;
-        let session = self.fork(Some(journal));
-        session.tally.recall(log);
-        Ok(session)
-    }
-
-    /// The changes that were made, in the order in which they began, with what is there since.
-    /// What was interrupted is looked at, and the journal told what it turned out to be.
-    pub(super) async fn changes_in(
-        &self,
-        log: &Log,
-    ) -> Result<Vec<((String, String), Option<String>)>> {
-        let stores = open_logged(self, log)?;
-        let mut made = Vec::new();
-        for op in &log.ops {
-            let Some(store) = stores.get(&op.begin.store) else {
-                return Err(broken("its journal names a store that it doesn't have"));
-            };
-            let tag = match &op.state {
-                State::Void => continue,
-                State::Done(tag) => tag.clone(),
-                State::Unclear => match self.settle(op, store, &stores).await? {
-                    Some(tag) => tag,
-                    None => continue,
-                },
-            };
-            let place = store.place();
-            let full = place.full_key(&op.begin.key);
-            made.push(((place.root, full), tag));
-        }
-        Ok(made)
-    }
-
-    /// What an interrupted change of this run turned out to be; `None` when it was not made.
-    async fn settle(
-        &self,
-        op: &Op,
-        store: &Arc<dyn Store>,
-        stores: &BTreeMap<usize, Arc<dyn Store>>,
-    ) -> Result<Option<Option<String>>> {
-        let key = Key::parse(&op.begin.key)?;
-        let number = op.begin.op;
-        let fate = identify(op, &**store, &key, source_of(op, stores)).await?;
-        let (line, result) = match fate {
-            Fate::Made(tag) => (
-                Line::Done {
-                    op: number,
-                    tag: tag.clone(),
-                },
-                Some(tag),
-            ),
-            // What somebody else wrote there shows when the step is tried again.
-            Fate::NotMade | Fate::Unknown => (Line::Void { op: number }, None),
-        };
-        if let Some(journal) = &self.journal {
-            journal.ended(&[line]);
-        }
-        Ok(result)
-    }
-}
-
-/// The store that an interrupted copy read from.
-pub(super) fn source_of(
-    op: &Op,
-    stores: &BTreeMap<usize, Arc<dyn Store>>,
-) -> Option<Arc<dyn Store>> {
-    match &op.begin.new {
-        journal::New::Copy { store, .. } => stores.get(&(*store)?).cloned(),
-        _ => None,
-    }
-}
-
-/// The newest run of some work that was not taken back since.
-///
-/// # Errors
-/// Those of the file system.
-pub(super) fn earlier_run(
-    folder: &std::path::Path,
-    is_it: impl Fn(&Work) -> bool,
-) -> Result<Option<Run>> {
-    let mut undone = Vec::new();
-    for run in journal::runs(folder)? {
-        if let Some(other) = &run.about.work.undoes {
-            undone.push(other.clone());
-        }
-        if is_it(&run.about.work) {
-            return Ok((!undone.contains(&run.about.id)).then_some(run));
-        }
-    }
-    Ok(None)
-}
-
-/// Opens the stores of a plan, which must be the ones that it was made with.
-fn open_stores(session: &Session, stores: &[PlannedStore]) -> Result<Vec<Arc<dyn Store>>> {
-    stores.iter().map(|store| open(session, store)).collect()
-}
-
-pub(super) fn open_logged(session: &Session, log: &Log) -> Result<BTreeMap<usize, Arc<dyn Store>>> {
-    let stores = log.stores.iter();
-    stores
-        .map(|(number, store)| Ok((*number, open(session, store)?)))
-        .collect()
-}
-
-fn open(session: &Session, planned: &PlannedStore) -> Result<Arc<dyn Store>> {
-    let mut url = StoreUrl::parse(&planned.url)?;
-    url.options.clone_from(&planned.options);
-    let store = session.open(&url)?;
-    let place = store.place();
-    if (&place.root, &place.prefix) == (&planned.root, &planned.prefix) {
-        return Ok(store);
-    }
-    let message = format!(
-        "it is {}/{} here, and was {}/{}",
-        place.root, place.prefix, planned.root, planned.prefix
-    );
-    Err(Error::new(ErrorKind::Invalid, "use", message)
-        .at(store.url(), None)
-        .hint("set the endpoint (S3_ENDPOINT) as it was, or make a new plan"))
 }
 
 fn broken(message: &str) -> Error {

@@ -1,7 +1,6 @@
 //! Whether everything that a plan was computed from is still so.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -45,8 +44,8 @@ impl std::fmt::Display for How {
     }
 }
 
-/// Versions by root and full key; `None` for what must not be there.
-pub(super) type Versions = BTreeMap<(String, String), Option<String>>;
+/// Versions of objects; `None` for what must not be there.
+pub(super) type Versions = BTreeMap<Place, Option<String>>;
 
 /// What a plan expects to find.
 pub(super) struct Expected<'a> {
@@ -67,7 +66,7 @@ pub(super) async fn check(expected: &Expected<'_>) -> Result<Vec<Stale>> {
         let Some(store) = expected.stores.get(seen.store) else {
             continue;
         };
-        let place = object(&**store, &seen.key);
+        let place = Place::of(&**store, &seen.key);
         of_store.insert(place.clone(), (Arc::clone(store), seen.key.clone()));
         versions.insert(place, seen.version.clone());
     }
@@ -91,25 +90,19 @@ pub(super) async fn check(expected: &Expected<'_>) -> Result<Vec<Stale>> {
             check.run(&mut stale, &mut settled).await?;
         }
     }
-    let open = of_store
-        .into_iter()
-        .filter(|(place, _)| !settled.contains(place))
-        .map(|(place, (store, key))| {
+    let mut open = Vec::new();
+    for (place, (store, key)) in of_store {
+        if !settled.contains(&place) {
             let version = versions.get(&place).cloned().flatten();
-            async move { look(&*store, &key, version.as_deref()).await }
-        });
+            open.push(async move { look(&*store, &key, version.as_deref()).await });
+        }
+    }
     let looked: Vec<_> = stream::iter(open)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
     stale.extend(looked.into_iter().flatten());
     Ok(stale.into_iter().collect())
-}
-
-fn object(store: &dyn Store, key: &str) -> (String, String) {
-    let place = store.place();
-    let full = place.full_key(key);
-    (place.root, full)
 }
 
 fn how(expected: Option<&str>, found: Option<&str>) -> Option<How> {
@@ -122,16 +115,13 @@ fn how(expected: Option<&str>, found: Option<&str>) -> Option<How> {
 }
 
 async fn look(store: &dyn Store, name: &str, expected: Option<&str>) -> Result<Option<Stale>> {
-    let found = match store.stat(&Key::parse(name)?).await {
-        Ok(mut meta) => {
-            if expected.is_some_and(|version| version.starts_with(UNTAGGED)) {
-                meta.tag = None;
-            }
-            Some(version_of(&meta))
+    let untagged = expected.is_some_and(|version| version.starts_with(UNTAGGED));
+    let found = store.find(&Key::parse(name)?).await?.map(|mut meta| {
+        if untagged {
+            meta.tag = None;
         }
-        Err(error) if *error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+        version_of(&meta)
+    });
     Ok(how(expected, found.as_deref()).map(|how| Stale {
         store: store.url().to_owned(),
         key: name.to_owned(),
@@ -147,11 +137,7 @@ struct Relisted<'a> {
 }
 
 impl Relisted<'_> {
-    async fn run(
-        &self,
-        stale: &mut BTreeSet<Stale>,
-        settled: &mut HashSet<(String, String)>,
-    ) -> Result<()> {
+    async fn run(&self, stale: &mut BTreeSet<Stale>, settled: &mut HashSet<Place>) -> Result<()> {
         let (objects, others) = self.now().await?;
         let place = self.store.place();
         let expected = self.expected(&place);
@@ -171,7 +157,7 @@ impl Relisted<'_> {
             if untold {
                 continue;
             }
-            settled.insert((place.root.clone(), place.full_key(name)));
+            settled.insert(Place::of(&**self.store, name));
             if let Some(how) = how(before.map(|v| &***v), now.map(String::as_str)) {
                 found_wrong(name, how);
             }
@@ -242,9 +228,12 @@ impl Relisted<'_> {
         } else {
             place.prefix.len() + 1
         };
-        let from = Bound::Included((place.root.clone(), start.clone()));
+        let from = Place {
+            root: place.root.clone(),
+            prefix: start.clone(),
+        };
         let mut expected = BTreeMap::new();
-        for ((root, full), version) in self.versions.range((from, Bound::Unbounded)) {
+        for (Place { root, prefix: full }, version) in self.versions.range(from..) {
             if *root != place.root || !full.starts_with(&start) {
                 break;
             }
@@ -273,10 +262,11 @@ impl Relisted<'_> {
     /// Whether a folder came or went with what the plan itself did already.
     fn is_ours(&self, place: &Place, folder: &str) -> bool {
         let start = place.full_key(folder);
-        let from = Bound::Included((place.root.clone(), start.clone()));
-        let mut below = self.done.range((from, Bound::Unbounded));
-        below
-            .next()
-            .is_some_and(|((root, full), _)| *root == place.root && full.starts_with(&start))
+        let from = Place {
+            root: place.root.clone(),
+            prefix: start.clone(),
+        };
+        let next = self.done.range(from..).next();
+        next.is_some_and(|(found, _)| found.root == place.root && found.prefix.starts_with(&start))
     }
 }

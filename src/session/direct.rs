@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 
 use super::gate::Gate;
-use super::journal::{self, Deed, Intent, Journal, Line, Old};
+use super::journal::{Begun, Deed, Intent, Journal, Old, tag_of};
+use super::opened::Reached;
 use super::tally::{Fate, Tally};
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
@@ -21,6 +23,10 @@ const AT_ONCE: usize = 32;
 
 /// How many are deleted between two entries of the journal.
 const BATCH: usize = 1000;
+
+/// How often a write is tried again when somebody was faster between the look at what it replaces
+/// and the write.
+const TRIES: usize = 8;
 
 /// A store behind the run's [`Gate`] and [`Journal`].
 #[derive(Clone)]
@@ -56,36 +62,41 @@ impl Direct {
         self.journal.as_ref().filter(|_| !is_reserved(key.as_str()))
     }
 
-    fn object(&self, key: &Key) -> Place {
-        let place = self.base.place();
-        Place {
-            prefix: place.full_key(key.as_str()),
-            root: place.root,
-        }
-    }
-
     fn intent(&self, key: &Key, old: Old, deed: Deed) -> Intent {
         Intent {
-            object: self.object(key),
+            object: Reached::of(self, key.as_str()),
             old,
             deed,
         }
     }
 
+    /// The condition under which what is replaced is what the journal keeps, where nobody gave one
+    /// and the store can check it.
+    fn pinned(options: &WriteOptions, old: &Old, able: bool) -> Option<WriteOptions> {
+        let wanted = (&options.precondition, &options.believed);
+        if !able || wanted != (&Precondition::None, &Precondition::None) {
+            return None;
+        }
+        Some(WriteOptions {
+            precondition: old.as_precondition()?,
+            ..options.clone()
+        })
+    }
+
     /// What becomes of an object that no journal looks at.
-    async fn fate(&self, key: &Key, wanted: &Precondition, believed: &Precondition) -> Fate {
+    async fn fate(&self, key: &Key, options: &WriteOptions) -> Fate {
         if is_reserved(key.as_str()) {
             return Fate::Uncounted;
         }
-        match (wanted, believed) {
+        match (&options.precondition, &options.believed) {
             (Precondition::IfAbsent, _) | (Precondition::None, Precondition::IfAbsent) => {
                 Fate::Created
             }
             (Precondition::IfMatch(_), _) | (_, Precondition::IfMatch(_)) => Fate::Changed,
             (Precondition::None, _) if self.base.capabilities().ephemeral => {
-                match self.base.stat(key).await {
-                    Ok(_) => Fate::Changed,
-                    Err(_) => Fate::Created,
+                match self.base.find(key).await {
+                    Ok(None) => Fate::Created,
+                    _ => Fate::Changed,
                 }
             }
             (Precondition::None, _) => Fate::Written,
@@ -95,21 +106,83 @@ impl Direct {
     /// Says in the journal and in the tally what came of a change.
     fn settle<T>(
         &self,
-        journal: &Journal,
-        op: usize,
+        begun: Begun,
         fate: Fate,
         result: &Result<T>,
         tag: impl FnOnce(&T) -> Option<String>,
     ) {
-        let line = match result {
+        match result {
             Ok(done) => {
                 self.tally.count(fate);
-                let tag = tag(done);
-                Line::Done { op, tag }
+                begun.done(tag(done));
             }
-            Err(error) => failed(op, error),
+            Err(error) => begun.failed(error),
+        }
+    }
+
+    /// Writes and copies, kept in the journal.
+    async fn replace(
+        &self,
+        journal: &Arc<Journal>,
+        key: &Key,
+        mut what: New<'_>,
+        options: WriteOptions,
+    ) -> Result<Option<Meta>> {
+        let verb = what.verb();
+        let able = self.base.capabilities();
+        let can_pin = able.if_absent && able.if_match && what.is_repeatable(&able);
+        let conditions = (&options.precondition, &options.believed);
+        let mut tries = TRIES;
+        loop {
+            let old = journal.look(verb, &*self.base, key, conditions).await?;
+            let fate = Fate::of_write(&old);
+            let pinned = Self::pinned(&options, &old, can_pin);
+            let intent = self.intent(key, old, what.deed());
+            let begun = journal.begin_one(intent).await?;
+            let again = pinned.is_some() && tries > 0;
+            let options = pinned.as_ref().unwrap_or(&options);
+            let result = match self.gate.admit(verb, &*self.base, key) {
+                Ok(()) => {
+                    let op = begun.op();
+                    self.make(journal, op, key, &mut what, options).await
+                }
+                Err(error) => Err(error),
+            };
+            match result {
+                // Whoever asked for a copy streams instead.
+                Ok(None) => begun.void(),
+                Err(error) if again && error.is_conflict() => {
+                    begun.void();
+                    tries -= 1;
+                    continue;
+                }
+                ref result => {
+                    self.settle(begun, fate, result, |meta| meta.as_ref().and_then(tag_of));
+                }
+            }
+            return result;
+        }
+    }
+
+    async fn make(
+        &self,
+        journal: &Arc<Journal>,
+        op: usize,
+        key: &Key,
+        what: &mut New<'_>,
+        options: &WriteOptions,
+    ) -> Result<Option<Meta>> {
+        let body = match what {
+            New::Copy { source, from } => {
+                return self.base.copy_from(source, from, key, options).await;
+            }
+            New::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            New::Stream(body) => {
+                let body = std::mem::replace(body, Body::Bytes(Bytes::new()));
+                self.gate.follow(&self.base, key, journal.summed(op, body))
+            }
         };
-        journal.ended(&[line]);
+        self.base.write(key, body, options.clone()).await.map(Some)
     }
 
     /// Deletes a batch of objects that the gate let through; gives the failures.
@@ -122,10 +195,11 @@ impl Direct {
             (key, old)
         });
         let looked: Vec<_> = looks.buffered(AT_ONCE).collect().await;
-        let (mut there, mut absent, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut there, mut failures) = (Vec::new(), Vec::new());
         for (key, old) in looked {
             match old {
-                Ok(Old::Absent) => absent.push(key),
+                // What comes after this look is not deleted: nothing would keep it.
+                Ok(Old::Absent) => {}
                 Ok(old) => there.push((key, old)),
                 Err(error) => failures.push(error),
             }
@@ -135,42 +209,71 @@ impl Direct {
             .into_iter()
             .map(|(key, old)| self.intent(&key, old, Deed::Delete))
             .collect();
-        let ops = match journal.begin(intents).await {
-            Ok(ops) => ops,
+        let begun = match journal.begin(intents).await {
+            Ok(begun) => begun,
             Err(error) => {
                 let here = |key: Key| error.clone().at(self.url(), Some(key.as_str()));
-                failures.extend(keys.into_iter().chain(absent).map(here));
+                failures.extend(keys.into_iter().map(here));
                 return failures;
             }
         };
-        absent.extend(keys.iter().cloned());
-        let failed_now = self.base.delete_many(absent).await;
+        let failed_now = self.base.delete_many(keys.clone()).await;
         let by_key: HashMap<_, _> = failed_now
             .iter()
             .map(|error| (error.key(), error))
             .collect();
-        let ended = |(op, key): (usize, &Key)| {
+        for (begun, key) in std::iter::zip(begun, &keys) {
             let error = by_key.get(&Some(key.as_str())).or(by_key.get(&None));
-            if let Some(error) = error {
-                return failed(op, error);
-            }
-            self.tally.count(Fate::Deleted);
-            Line::Done { op, tag: None }
-        };
-        let lines: Vec<Line> = std::iter::zip(ops, &keys).map(ended).collect();
-        journal.ended(&lines);
+            let result = error.map_or(Ok(()), |error| Err((*error).clone()));
+            self.settle(begun, Fate::Deleted, &result, |()| None);
+        }
         failures.extend(failed_now);
         failures
     }
 }
 
-/// What a failed change was: one that surely did not happen, or one that may have.
-fn failed(op: usize, error: &Error) -> Line {
-    match error.kind() {
-        ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::Other => {
-            Line::Unclear { op }
+/// What a write puts under a key.
+enum New<'a> {
+    Bytes(Bytes),
+    Stream(Body),
+    Copy {
+        source: &'a Arc<dyn Store>,
+        from: &'a Meta,
+    },
+}
+
+impl New<'_> {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Copy { .. } => "copy",
+            _ => "write",
         }
-        _ => Line::Void { op },
+    }
+
+    fn deed(&self) -> Deed {
+        match self {
+            Self::Bytes(bytes) => Deed::Write {
+                sha256: Some(Checksum::of(Algorithm::Sha256, bytes).hex()),
+            },
+            Self::Stream(_) => Deed::Write { sha256: None },
+            Self::Copy { source, from } => Deed::Copy {
+                from: Reached::of(&***source, from.key.as_str()),
+                tag: tag_of(from),
+                size: from.size,
+                checksum: checksum(from),
+            },
+        }
+    }
+
+    /// Whether it can be done under a condition, and again when that didn't hold.
+    fn is_repeatable(&self, able: &Capabilities) -> bool {
+        match self {
+            Self::Bytes(bytes) => able
+                .max_conditional
+                .is_none_or(|most| bytes.len() as u64 <= most),
+            Self::Stream(_) => false,
+            Self::Copy { .. } => able.copy_conditions,
+        }
     }
 }
 
@@ -214,35 +317,22 @@ impl Store for Direct {
 
     async fn write(&self, key: &Key, body: Body, options: WriteOptions) -> Result<Meta> {
         self.gate.admit("write", &*self.base, key)?;
-        let conditions = (&options.precondition, &options.believed);
         let Some(journal) = self.journal(key) else {
-            let fate = self.fate(key, conditions.0, conditions.1).await;
+            let fate = self.fate(key, &options).await;
             let body = self.gate.follow(&self.base, key, body);
             let written = self.base.write(key, body, options).await?;
             self.tally.count(fate);
             return Ok(written);
         };
-        let old = journal.look("write", &*self.base, key, conditions).await?;
-        let fate = Fate::of_write(&old);
-        let sha256 = match &body {
-            Body::Bytes(bytes) => Some(Checksum::of(Algorithm::Sha256, bytes).hex()),
-            Body::Stream { .. } => None,
+        let new = match body {
+            Body::Bytes(bytes) => New::Bytes(bytes),
+            stream @ Body::Stream { .. } => New::Stream(stream),
         };
-        let is_stream = sha256.is_none();
-        let intent = self.intent(key, old, Deed::Write { sha256 });
-        let op = journal.begin_one(intent).await?;
-        let body = if is_stream {
-            journal.summed(op, body)
-        } else {
-            body
-        };
-        let body = self.gate.follow(&self.base, key, body);
-        let result = match self.gate.admit("write", &*self.base, key) {
-            Ok(()) => self.base.write(key, body, options).await,
-            Err(error) => Err(error),
-        };
-        self.settle(journal, op, fate, &result, journal::tag_of);
-        result
+        let written = self.replace(journal, key, new, options).await?;
+        written.ok_or_else(|| {
+            let message = "the store made nothing of it";
+            Error::new(ErrorKind::Other, "write", message).at(self.url(), Some(key.as_str()))
+        })
     }
 
     async fn delete(&self, key: &Key, precondition: Precondition) -> Result<()> {
@@ -256,19 +346,35 @@ impl Store for Direct {
             }
             return Ok(());
         };
+        let can_pin = self.base.capabilities().delete_if_match;
         let conditions = (&precondition, &Precondition::None);
-        let old = journal.look("delete", &*self.base, key, conditions).await?;
-        if old == Old::Absent {
-            return self.base.delete(key, precondition).await;
+        let mut tries = TRIES;
+        loop {
+            let old = journal.look("delete", &*self.base, key, conditions).await?;
+            if old == Old::Absent {
+                return Ok(());
+            }
+            let pinned = match precondition {
+                Precondition::None if can_pin => old.as_precondition(),
+                _ => None,
+            };
+            let begun = journal
+                .begin_one(self.intent(key, old, Deed::Delete))
+                .await?;
+            let again = pinned.is_some() && tries > 0;
+            let precondition = pinned.unwrap_or_else(|| precondition.clone());
+            let result = match self.gate.admit("delete", &*self.base, key) {
+                Ok(()) => self.base.delete(key, precondition).await,
+                Err(error) => Err(error),
+            };
+            if again && result.as_ref().is_err_and(Error::is_conflict) {
+                begun.void();
+                tries -= 1;
+                continue;
+            }
+            self.settle(begun, Fate::Deleted, &result, |()| None);
+            return result;
         }
-        let intent = self.intent(key, old, Deed::Delete);
-        let op = journal.begin_one(intent).await?;
-        let result = match self.gate.admit("delete", &*self.base, key) {
-            Ok(()) => self.base.delete(key, precondition).await,
-            Err(error) => Err(error),
-        };
-        self.settle(journal, op, Fate::Deleted, &result, |()| None);
-        result
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
@@ -307,48 +413,23 @@ impl Store for Direct {
         options: &WriteOptions,
     ) -> Result<Option<Meta>> {
         self.gate.admit("copy", &*self.base, key)?;
-        let conditions = (&options.precondition, &options.believed);
         let Some(journal) = self.journal(key) else {
-            let fate = self.fate(key, conditions.0, conditions.1).await;
+            let fate = self.fate(key, options).await;
             let copied = self.base.copy_from(source, from, key, options).await?;
             if copied.is_some() {
                 self.tally.count(fate);
             }
             return Ok(copied);
         };
-        let old = journal.look("copy", &*self.base, key, conditions).await?;
-        let fate = Fate::of_write(&old);
-        let place = source.place();
-        let deed = Deed::Copy {
-            from: Place {
-                prefix: place.full_key(from.key.as_str()),
-                root: place.root,
-            },
-            tag: from.tag.as_ref().map(|tag| tag.0.clone()),
-            size: from.size,
-            checksum: checksum(from),
-        };
-        let op = journal.begin_one(self.intent(key, old, deed)).await?;
-        let result = match self.gate.admit("copy", &*self.base, key) {
-            Ok(()) => self.base.copy_from(source, from, key, options).await,
-            Err(error) => Err(error),
-        };
-        match &result {
-            // Whoever asked for it streams instead.
-            Ok(None) => journal.ended(&[Line::Void { op }]),
-            Ok(Some(meta)) => {
-                self.settle(journal, op, fate, &Ok(meta), |meta| journal::tag_of(meta));
-            }
-            Err(error) => journal.ended(&[failed(op, error)]),
-        }
-        result
+        let copy = New::Copy { source, from };
+        self.replace(journal, key, copy, options.clone()).await
     }
 
     fn backend(&self) -> &dyn Any {
         self.base.backend()
     }
 
-    fn opened_at(&self) -> Option<&StoreUrl> {
+    fn opened_at(&self) -> Option<&Arc<StoreUrl>> {
         Some(&self.opened_at)
     }
 

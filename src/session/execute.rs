@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::plan::{CopyOf, Expects};
 use crate::store::{
-    Body, Error, ErrorKind, Key, Meta, Place, Precondition, Result, Store, Tag, WriteOptions,
+    Body, Error, ErrorKind, Key, Place, Precondition, Result, Store, Tag, WriteOptions,
 };
 use crate::transfer::{self, Evidence, Observer, Outcome};
 
@@ -96,9 +96,9 @@ pub(super) async fn execute(
         if run.results[index].is_some() {
             continue;
         }
-        let target = object(&*task.store, &task.key);
+        let target = Place::of(&*task.store, task.key.as_str());
         let source = match &task.act {
-            Act::Copy { source, key, .. } => Some(object(&**source, key)),
+            Act::Copy { source, key, .. } => Some(Place::of(&**source, key.as_str())),
             _ => None,
         };
         while !run.may_start(task.after, &target, source.as_ref(), options) {
@@ -116,14 +116,6 @@ pub(super) async fn execute(
     results
         .map(|result| result.unwrap_or(Ending::NotTried))
         .collect()
-}
-
-fn object(store: &dyn Store, key: &Key) -> Place {
-    let place = store.place();
-    Place {
-        prefix: place.full_key(key.as_str()),
-        root: place.root,
-    }
 }
 
 impl Run {
@@ -288,6 +280,7 @@ async fn held_to(
     };
     if can && able.max_conditional.is_none_or(|most| size <= most) {
         return Ok(WriteOptions {
+            believed: precondition.clone(),
             precondition,
             ..options
         });
@@ -310,11 +303,7 @@ async fn delete(store: &dyn Store, key: &Key, precondition: Precondition) -> Res
 }
 
 async fn check(store: &dyn Store, key: &Key, precondition: &Precondition) -> Result<()> {
-    let now: Option<Meta> = match store.stat(key).await {
-        Ok(meta) => Some(meta),
-        Err(error) if *error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
+    let now = store.find(key).await?;
     let found = now.as_ref().and_then(|meta| meta.tag.clone());
     let holds = match precondition {
         Precondition::None => true,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::journal::{New, Old, Op};
-use crate::store::{Algorithm, Checksum, ErrorKind, Hasher, Key, Meta, ReadOptions, Result, Store};
+use crate::store::{Algorithm, Checksum, Hasher, Key, Meta, ReadOptions, Result, Store};
 use futures::TryStreamExt;
 
 /// What an interrupted change turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Finding {
     /// It was made; the object has this tag now, or is gone.
     Made(Option<String>),
     /// It was not: what was there before still is.
@@ -27,22 +27,22 @@ pub(super) async fn identify(
     store: &dyn Store,
     key: &Key,
     source: Option<Arc<dyn Store>>,
-) -> Result<Fate> {
-    let now = present(store.stat(key).await)?;
+) -> Result<Finding> {
+    let now = store.find(key).await?;
     let before = match &op.begin.old {
         Old::Absent => None,
         Old::Object { tag, .. } => Some(tag.as_deref()),
     };
     let tag = now.as_ref().and_then(tag_of);
     match (&now, before) {
-        (None, None) => return Ok(Fate::NotMade),
+        (None, None) => return Ok(Finding::NotMade),
         (Some(_), Some(before)) if before.is_some() && tag.as_deref() == before => {
-            return Ok(Fate::NotMade);
+            return Ok(Finding::NotMade);
         }
         _ => {}
     }
     let made = match (&op.begin.new, now) {
-        (New::Delete, None) => return Ok(Fate::Made(None)),
+        (New::Delete, None) => return Ok(Finding::Made(None)),
         (New::Delete, Some(_)) | (_, None) => false,
         (New::Write { sha256 }, Some(now)) => match sha256.as_ref().or(op.body.as_ref()) {
             // A stream of which not all was seen was not written.
@@ -68,7 +68,11 @@ pub(super) async fn identify(
             is_copy(store, &now, &copied, source).await?
         }
     };
-    Ok(if made { Fate::Made(tag) } else { Fate::Unknown })
+    Ok(if made {
+        Finding::Made(tag)
+    } else {
+        Finding::Unknown
+    })
 }
 
 struct Copied<'a> {
@@ -98,7 +102,7 @@ async fn is_copy(
     let Some((source, key)) = source else {
         return Ok(false);
     };
-    let Some(from) = present(source.stat(&key).await)? else {
+    let Some(from) = source.find(&key).await? else {
         return Ok(false);
     };
     if tag_of(&from).as_deref() != copied.tag {
@@ -109,14 +113,6 @@ async fn is_copy(
 
 fn tag_of(meta: &Meta) -> Option<String> {
     meta.tag.as_ref().map(|tag| tag.0.clone())
-}
-
-fn present(found: Result<Meta>) -> Result<Option<Meta>> {
-    match found {
-        Ok(meta) => Ok(Some(meta)),
-        Err(error) if *error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 async fn sha256_of(store: &dyn Store, meta: &Meta) -> Result<Checksum> {

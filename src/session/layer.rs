@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::opened::Reached;
 use super::watched::Sightings;
 use crate::store::{Meta, Place, Store, Tag, is_reserved};
 
@@ -39,7 +40,7 @@ pub(super) struct Recorded {
     /// How many steps were complete when it began.
     pub(super) after: usize,
     /// Where the object is.
-    pub(super) object: Place,
+    pub(super) object: Reached,
     /// What it was before.
     pub(super) before: Before,
     pub(super) deed: Deed,
@@ -65,7 +66,7 @@ pub(super) enum Deed {
         bytes: Bytes,
     },
     Copy {
-        from: Place,
+        from: Reached,
         version: Option<Tag>,
         step: Option<usize>,
         size: u64,
@@ -168,7 +169,7 @@ impl State {
         if let Change::Written { step, .. } = &mut change {
             *step = (!own).then_some(self.steps.len());
         }
-        let Place { root, prefix } = recorded.object.clone();
+        let Place { root, prefix } = recorded.object.place.clone();
         self.roots.entry(root).or_default().insert(prefix, change);
         if !own {
             self.steps.push(recorded);

@@ -1,7 +1,10 @@
 //! A listing beneath and a run's own changes, as one listing.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
 use futures::stream::Peekable;
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::layer::{Change, Changes};
 use crate::store::{Entry, ErrorKind, Key, ListOptions, Listing, Meta, Place, Result};
@@ -67,44 +70,89 @@ pub(super) fn merge(base: Peekable<Listing>, own: Own) -> Listing {
     .boxed()
 }
 
-/// Folds a recursive listing to the next level.
-pub(super) fn one_level(
-    listing: impl Stream<Item = Result<Entry>> + Send + 'static,
-    options: ListOptions,
-) -> Listing {
-    let strip = if options.below.is_empty() {
-        0
-    } else {
-        options.below.len() + 1
-    };
-    // The listing begins behind any other name; a folder is skipped whole.
-    let after = options.start_after;
-    let mut last = after.filter(|name| name.ends_with('/')).unwrap_or_default();
-    listing
-        .filter_map(move |entry| {
-            let folded = entry.map(|entry| fold(entry, strip, &mut last)).transpose();
-            std::future::ready(folded)
-        })
-        .boxed()
+/// What the layer makes of a name at one level.
+enum Level {
+    Object(Box<Meta>),
+    Gone,
+    /// A folder, and whether the layer has objects in it; else it only deleted some.
+    Folder(bool),
 }
 
-fn fold(entry: Entry, strip: usize, last: &mut String) -> Option<Entry> {
-    if last.ends_with('/') && entry.name().starts_with(last.as_str()) {
-        return None;
-    }
-    let folder = entry
-        .name()
-        .get(strip..)
-        .and_then(|rest| rest.find('/'))
-        .map(|end| entry.name()[..=strip + end].to_owned());
-    if folder.as_deref().unwrap_or(entry.name()) <= last.as_str() {
-        return None;
-    }
-    match folder {
-        Some(folder) => {
-            last.clone_from(&folder);
-            Some(Entry::Prefix(folder))
+/// As [`merge`], for a listing of one level. `is_empty` says whether a folder beneath in which the
+/// layer deleted something has anything left.
+pub(super) fn next_level<F>(
+    base: Listing,
+    own: Own,
+    options: &ListOptions,
+    is_empty: impl Fn(&str) -> F + Send + 'static,
+) -> Listing
+where
+    F: Future<Output = Result<bool>> + Send,
+{
+    let own = levels(own, options).into_iter().peekable();
+    let state = (base.peekable(), own, is_empty);
+    stream::unfold(state, |(mut base, mut own, is_empty)| async move {
+        loop {
+            let next = std::pin::Pin::new(&mut base).peek().await;
+            let order = match (next, own.peek()) {
+                (None, None) => return None,
+                (Some(Err(_)), _) | (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(Ok(entry)), Some((name, _))) => entry.name().cmp(name),
+            };
+            if order == Ordering::Less {
+                return base
+                    .next()
+                    .await
+                    .map(|entry| (entry, (base, own, is_empty)));
+            }
+            let beneath = match order {
+                Ordering::Equal => base.next().await,
+                _ => None,
+            };
+            let entry = match own.next() {
+                Some((_, Level::Object(meta))) => Some(Ok(Entry::Object(*meta))),
+                Some((name, Level::Folder(true))) => Some(Ok(Entry::Prefix(name))),
+                Some((name, Level::Folder(false))) if beneath.is_some() => {
+                    match is_empty(&name).await {
+                        Ok(true) => None,
+                        Ok(false) => beneath,
+                        Err(error) => Some(Err(error)),
+                    }
+                }
+                _ => None,
+            };
+            if let Some(entry) = entry {
+                return Some((entry, (base, own, is_empty)));
+            }
         }
-        None => Some(entry),
+    })
+    .boxed()
+}
+
+/// The layer's changes at the next level of a folder.
+fn levels(own: Own, options: &ListOptions) -> BTreeMap<String, Level> {
+    let strip = match options.below.len() {
+        0 => 0,
+        length => length + 1,
+    };
+    let mut levels = BTreeMap::new();
+    for (name, meta) in own {
+        let slash = name.get(strip..).and_then(|rest| rest.find('/'));
+        if let Some(end) = slash {
+            let folder = name[..=strip + end].to_owned();
+            let known = levels.entry(folder).or_insert(Level::Folder(false));
+            if meta.is_some() {
+                *known = Level::Folder(true);
+            }
+        } else {
+            let level = meta.map_or(Level::Gone, |meta| Level::Object(Box::new(meta)));
+            levels.insert(name, level);
+        }
     }
+    if let Some(after) = &options.start_after {
+        // A folder at which a listing stopped is skipped whole.
+        levels.retain(|name, _| name > after);
+    }
+    levels
 }

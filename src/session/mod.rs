@@ -19,13 +19,14 @@ mod operation;
 mod overlay;
 pub mod permissions;
 pub mod plan;
+mod resume;
 mod tally;
 mod undo;
 mod watched;
 
 use std::sync::Arc;
 
-pub use apply::{Apply, Outcome};
+pub use apply::{Applied, Apply, Outcome};
 pub use check::{How, Stale};
 pub use operation::{Action, Operation};
 pub use plan::Plan;
@@ -99,9 +100,10 @@ impl Session {
     /// The same session with a journal of what it does directly.
     #[must_use]
     pub fn journaled(mut self, settings: journal::Settings, work: journal::Work) -> Self {
-        if self.mode == Mode::Direct {
-            let opened = Arc::clone(&self.opened);
-            let journal = Journal::new(settings, self.registry.env(), &self.run, work, opened);
+        if self.mode == Mode::Direct && settings.keep {
+            let (opened, locks) = (Arc::clone(&self.opened), Arc::clone(&self.notes));
+            let env = self.registry.env();
+            let journal = Journal::new(settings, env, &self.run, work, opened, locks);
             self.journal = Some(Arc::new(journal));
         }
         self
@@ -210,12 +212,8 @@ impl Session {
 
     /// The plan of a run in [`Mode::Plan`], as far as it went.
     pub fn plan(&self, origin: Origin) -> Plan {
-        let locks = self.locks_taken().into_iter().filter_map(|lock| {
-            let store = beneath(&self.registry, &lock.store).ok()?;
-            Some((store.place(), lock.name))
-        });
         match &self.layer {
-            Some(layer) => plan::build(origin, layer, &self.opened, locks.collect()),
+            Some(layer) => plan::build(origin, layer, &self.opened, self.notes.taken()),
             None => Plan {
                 origin,
                 ..Plan::default()

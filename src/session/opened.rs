@@ -1,9 +1,26 @@
 //! The stores that a run has opened, by which plans and journals name places.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::plan::PlannedStore;
-use crate::store::{Place, StoreUrl};
+use crate::store::{Place, Store, StoreUrl};
+
+/// A place, and how it was reached: one bucket may be open with two accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) place: Place,
+    pub(super) through: Option<Arc<StoreUrl>>,
+}
+
+impl Reached {
+    /// An object of a store; of the store itself for an empty key.
+    pub(super) fn of(store: &dyn Store, key: &str) -> Self {
+        Self {
+            place: Place::of(store, key),
+            through: store.opened_at().cloned(),
+        }
+    }
+}
 
 /// All stores of a run, in the order in which they were opened.
 #[derive(Default)]
@@ -30,11 +47,16 @@ impl Opened {
     }
 
     /// The first store that was opened at a place or above it, and where the place lies in it.
-    pub(super) fn locate(&self, place: &Place) -> Option<(usize, String)> {
+    pub(super) fn locate(&self, reached: &Reached) -> Option<(usize, String)> {
         let list = self.lock();
-        list.iter()
-            .enumerate()
-            .find_map(|(index, store)| Some((index, store.below(place)?)))
+        let same_way = |store: &PlannedStore| {
+            let through = reached.through.as_ref();
+            through.is_none_or(|url| url.options == store.options)
+        };
+        let stores = list.iter().enumerate();
+        stores
+            .filter(|(_, store)| same_way(store))
+            .find_map(|(index, store)| Some((index, store.below(&reached.place)?)))
     }
 
     pub(super) fn get(&self, index: usize) -> Option<PlannedStore> {

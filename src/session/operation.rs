@@ -1,8 +1,7 @@
 //! What a rehearsal tells of its steps.
 
 use super::layer::{Deed, Recorded};
-use super::opened::Opened;
-use crate::store::Place;
+use super::opened::{Opened, Reached};
 
 /// One change that a run would have made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +58,11 @@ impl Operation {
 }
 
 /// The store that an object was reached through, and its key there.
-fn named(object: &Place, opened: &Opened) -> (String, String) {
+fn named(object: &Reached, opened: &Opened) -> (String, String) {
     let located = opened.locate(object);
     let store = located.and_then(|(index, key)| Some((opened.get(index)?.url, key)));
-    store.unwrap_or_else(|| (object.root.clone(), object.prefix.clone()))
+    store.unwrap_or_else(|| {
+        let place = object.place.clone();
+        (place.root, place.prefix)
+    })
 }

@@ -10,7 +10,8 @@ use futures::StreamExt;
 
 use super::gate::Gate;
 use super::layer::{Before, Change, Content, Deed, Layer, Recorded};
-use super::merged::{merge, one_level, own_entries, tolerate_missing};
+use super::merged::{merge, next_level, own_entries, tolerate_missing};
+use super::opened::Reached;
 use super::watched::Watched;
 use crate::store::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
@@ -28,7 +29,6 @@ const MAX_SHOWN: u64 = 256 << 10;
 #[derive(Clone)]
 pub(super) struct Overlay {
     base: Arc<dyn Store>,
-    opened_at: Arc<StoreUrl>,
     layer: Arc<Layer>,
     gate: Arc<Gate>,
     /// The folder as it was opened, of which this store may be a part.
@@ -43,10 +43,9 @@ impl Overlay {
         gate: Arc<Gate>,
     ) -> Self {
         let top = base.place().prefix.into();
-        let base = Watched::over(base, &layer);
+        let base = Watched::over(base, url, &layer);
         Self {
             base,
-            opened_at: Arc::new(url.clone()),
             layer,
             gate,
             top,
@@ -75,15 +74,6 @@ impl Overlay {
         self.layer.get(&place.root, &place.full_key(key.as_str()))
     }
 
-    /// The object as it is beneath, `None` when it is missing there.
-    async fn beneath(&self, key: &Key) -> Result<Option<Meta>> {
-        match self.base.stat(key).await {
-            Ok(meta) => Ok(Some(meta)),
-            Err(error) if *error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Changes an object when the precondition holds. `make` gets the tag for a written object.
     async fn apply(
         &self,
@@ -101,7 +91,7 @@ impl Overlay {
         let own = self.change(key);
         let beneath = match own {
             Some(_) => None,
-            None => self.beneath(key).await?,
+            None => self.base.find(key).await?,
         };
         let text = match own {
             _ if !keep_before || self.layer.sightings.is_none() => None,
@@ -130,13 +120,9 @@ impl Overlay {
             step,
             text,
         };
-        let object = Place {
-            prefix: full,
-            root: place.root,
-        };
         let recorded = Recorded {
             after,
-            object,
+            object: Reached::of(self, key.as_str()),
             before,
             deed,
         };
@@ -219,23 +205,18 @@ impl Overlay {
             });
             return listing.boxed();
         }
-        let all = ListOptions {
-            one_level: false,
-            // A folder at which a one-level listing stopped is skipped whole, further below.
-            start_after: options
-                .start_after
-                .clone()
-                .filter(|after| !after.ends_with('/')),
-            below: options.below.clone(),
-        };
-        let base = tolerate_missing(self.base.list(all.clone())).peekable();
-        let own = own_entries(&place, changes, all.start_after.as_deref());
-        let merged = merge(base, own);
-        if options.one_level {
-            one_level(merged, options)
-        } else {
-            merged
+        let own = own_entries(&place, changes, options.start_after.as_deref());
+        let base = tolerate_missing(self.base.list(options.clone()));
+        if !options.one_level {
+            return merge(base.peekable(), own);
         }
+        let store = self.clone();
+        let is_empty = move |folder: &str| {
+            let below = folder.trim_end_matches('/');
+            let mut listing = store.merged(ListOptions::recursive(below));
+            async move { Ok(listing.next().await.transpose()?.is_none()) }
+        };
+        next_level(base, own, &options, is_empty)
     }
 }
 
@@ -393,11 +374,6 @@ impl Store for Overlay {
         let Some(origin) = source.backend().downcast_ref::<Self>() else {
             return Ok(None);
         };
-        let place = origin.place();
-        let from_place = Place {
-            prefix: place.full_key(from.key.as_str()),
-            root: place.root,
-        };
         let changed = origin.change(&from.key);
         let (content, step) = if let Some(Change::Written { content, step, .. }) = changed {
             (content, step)
@@ -410,7 +386,7 @@ impl Store for Overlay {
             (content, None)
         };
         let deed = Deed::Copy {
-            from: from_place,
+            from: Reached::of(origin, from.key.as_str()),
             version: now.tag.clone(),
             step,
             size: now.size,
@@ -434,19 +410,18 @@ impl Store for Overlay {
         else {
             return false;
         };
-        let object = |place: Place, key: &Key| (place.full_key(key.as_str()), place.root);
         meta.tag == own.tag
             && from.tag.is_some()
             && from.tag == theirs.tag
-            && object(store.place(), &from.key) == object(other.place(), &theirs.key)
+            && Place::of(&*store, from.key.as_str()) == Place::of(other, theirs.key.as_str())
     }
 
     fn backend(&self) -> &dyn Any {
         self
     }
 
-    fn opened_at(&self) -> Option<&StoreUrl> {
-        Some(&self.opened_at)
+    fn opened_at(&self) -> Option<&Arc<StoreUrl>> {
+        self.base.opened_at()
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

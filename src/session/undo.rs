@@ -1,18 +1,19 @@
 //! Taking a run back: every object that it changed becomes what it was, unless somebody else has
 //! changed it since.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::apply::{earlier_run, open_logged, source_of};
 use super::execute::{Act, Ending, Options, Task, execute};
-use super::identify::{Fate, identify};
-use super::journal::{self, Kept, Log, Old, Run, State, Work};
+use super::identify::{Finding, identify};
+use super::journal::{self, Kept, Log, Old, Run, State, Work, tag_of};
 use super::plan::Expects;
+use super::resume::{Stores, earlier_run, no_such_store, open_logged, remade, source_of};
 use super::{Outcome, Session};
-use crate::store::{Body, Error, ErrorKind, Key, Result, Store, WriteOptions};
+use crate::store::{Body, Error, ErrorKind, Key, Place, Result, Store, WriteOptions};
 use crate::text::human_size;
 use crate::transfer::Observer;
 
@@ -20,7 +21,7 @@ use crate::transfer::Observer;
 pub struct Undo {
     session: Session,
     log: Arc<Log>,
-    stores: BTreeMap<usize, Arc<dyn Store>>,
+    stores: Stores,
     chains: Vec<Chain>,
     /// Those of the chains that an interrupted undo took back already.
     done: HashMap<usize, Option<String>>,
@@ -41,11 +42,13 @@ pub struct Unrestorable {
 struct Chain {
     store: usize,
     key: Key,
-    place: (String, String),
+    place: Place,
     /// What was there before the first.
     old: Old,
-    /// The last one.
-    last: usize,
+    /// What they left there; the last one last, unless several were made at once.
+    left: Vec<Option<String>>,
+    /// Those that may have been made.
+    unclear: Vec<usize>,
     began: usize,
     ended: usize,
 }
@@ -64,6 +67,16 @@ struct Verdicts {
     unrestorable: Vec<Unrestorable>,
 }
 
+/// What is there of an object now.
+enum Now {
+    /// What the run left, with this tag; `None` when it deleted it.
+    Ours(Option<String>),
+    /// What was there before the run.
+    AsBefore,
+    /// Neither.
+    Theirs,
+}
+
 /// What came of taking a run back.
 #[derive(Debug, Default)]
 pub struct Undone {
@@ -71,6 +84,14 @@ pub struct Undone {
     pub outcome: Outcome,
     /// What could not be put back because nothing kept it.
     pub unrestorable: Vec<Unrestorable>,
+}
+
+impl Undone {
+    /// Whether everything is as it was.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.outcome.is_complete() && self.unrestorable.is_empty()
+    }
 }
 
 impl Undo {
@@ -96,11 +117,7 @@ impl Undo {
         let log = run.log()?;
         let id = &run.about.id;
         let earlier = earlier_run(&settings.folder, |work| work.undoes.as_ref() == Some(id))?;
-        let earlier_log = earlier.as_ref().map(Run::log).transpose()?;
-        let session = match earlier.zip(earlier_log.as_ref()) {
-            None => session.fork(None).journaled(settings.clone(), work),
-            Some((earlier, log)) => session.resumed(settings, earlier, log)?,
-        };
+        let (session, earlier_log) = session.going_on(Some(settings), earlier, work)?;
         let stores = open_logged(&session, &log)?;
         let chains = chains(&log, &stores)?;
         let mut undo = Self {
@@ -114,6 +131,14 @@ impl Undo {
             for (place, tag) in undo.session.changes_in(&log).await? {
                 let chain = undo.chains.iter().position(|chain| chain.place == place);
                 undo.done.extend(chain.map(|chain| (chain, tag)));
+            }
+        }
+        for log in remade(&settings.folder, id)? {
+            for (place, tag) in undo.session.changes_in(&log).await? {
+                let mut chains = undo.chains.iter_mut();
+                if let Some(chain) = chains.find(|chain| chain.place == place) {
+                    chain.left.push(tag);
+                }
             }
         }
         for chain in &undo.chains {
@@ -133,16 +158,56 @@ impl Undo {
         self.chains.len()
     }
 
-    /// Puts back what can be, and tells of the rest.
+    /// How many of them an earlier undo put back.
+    pub fn done_before_now(&self) -> usize {
+        self.done.len()
+    }
+
+    /// What [`run`](Self::run) would come to now. Nothing is written.
     ///
     /// # Errors
-    /// Those of the stores while finding out what interrupted changes turned out to be.
-    pub async fn run(&self, concurrency: usize, observer: Arc<dyn Observer>) -> Result<Undone> {
+    /// Those of the stores.
+    pub async fn rehearse(&self) -> Result<Undone> {
+        let verdicts = self.judge(true).await?;
+        Ok(Undone {
+            outcome: Outcome {
+                done: verdicts.steps.len(),
+                conflicts: verdicts.conflicts,
+                ..Outcome::default()
+            },
+            unrestorable: verdicts.unrestorable,
+        })
+    }
+
+    /// Takes the locks that the run held, puts back what can be, and tells of the rest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`]; those of the stores while finding out what interrupted changes
+    /// turned out to be.
+    pub async fn run(
+        &self,
+        concurrency: usize,
+        lock_wait: Duration,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Undone> {
+        let locks = self.log.locks.iter().map(|lock| {
+            let store = self.stores.get(&lock.store).cloned();
+            Ok((store.ok_or_else(no_such_store)?, lock))
+        });
+        let locks = locks.collect::<Result<Vec<_>>>()?;
+        let work = self.put_back(concurrency, observer);
+        let undone = self.session.under_locks(locks, lock_wait, work).await;
+        let complete = undone.as_ref().is_ok_and(Undone::is_complete);
+        self.session.finish(complete);
+        undone
+    }
+
+    async fn put_back(&self, concurrency: usize, observer: Arc<dyn Observer>) -> Result<Undone> {
         let Verdicts {
             steps,
             conflicts,
             unrestorable,
-        } = self.judge().await?;
+        } = self.judge(false).await?;
         let mut tasks = Vec::with_capacity(steps.len());
         for (index, step) in steps.iter().enumerate() {
             // Those that began after this object's changes had ended are taken back before it.
@@ -159,52 +224,46 @@ impl Undo {
         endings.extend(self.done.values().cloned().map(Ending::Done));
         let mut outcome = Outcome::of(endings);
         outcome.conflicts.extend(conflicts);
-        let complete = outcome.is_complete() && unrestorable.is_empty();
-        self.session.finish(complete);
         Ok(Undone {
             outcome,
             unrestorable,
         })
     }
 
-    async fn judge(&self) -> Result<Verdicts> {
+    /// Looks at each object where the journal alone can't tell what is to be done; at all of them
+    /// when nothing else is going to.
+    async fn judge(&self, at_all: bool) -> Result<Verdicts> {
         let mut verdicts = Verdicts::default();
         for (index, chain) in self.chains.iter().enumerate() {
             if self.done.contains_key(&index) {
                 continue;
             }
             let store = &self.stores[&chain.store];
-            let op = &self.log.ops[chain.last];
-            let now = match &op.state {
-                State::Done(tag) => tag.clone(),
-                State::Void => continue,
-                State::Unclear => {
-                    let source = source_of(op, &self.stores);
-                    match identify(op, &**store, &chain.key, source).await? {
-                        Fate::Made(tag) => tag,
-                        Fate::NotMade => tag_before(&op.begin.old),
-                        Fate::Unknown => {
-                            verdicts.conflicts.push(changed_since(&**store, &chain.key));
-                            continue;
-                        }
-                    }
+            let now = match self.now(chain, at_all).await? {
+                Now::Ours(tag) => tag,
+                Now::AsBefore => continue,
+                Now::Theirs => {
+                    verdicts.conflicts.push(changed_since(&**store, &chain.key));
+                    continue;
                 }
             };
-            if now == tag_before(&chain.old) {
-                continue;
-            }
-            if let Old::Object {
-                kept: Kept::Nothing,
-                size,
-                ..
-            } = &chain.old
-            {
-                verdicts.unrestorable.push(Unrestorable {
-                    store: store.url().to_owned(),
-                    key: chain.key.to_string(),
-                    size: *size,
-                });
-                continue;
+            match &chain.old {
+                Old::Absent if now.is_none() => continue,
+                Old::Object {
+                    kept: Kept::Nothing,
+                    size,
+                    ..
+                } => {
+                    if now != chain.old.tag() {
+                        verdicts.unrestorable.push(Unrestorable {
+                            store: store.url().to_owned(),
+                            key: chain.key.to_string(),
+                            size: *size,
+                        });
+                    }
+                    continue;
+                }
+                _ => {}
             }
             verdicts.steps.push(Step {
                 chain: index,
@@ -212,6 +271,29 @@ impl Undo {
             });
         }
         Ok(verdicts)
+    }
+
+    async fn now(&self, chain: &Chain, look: bool) -> Result<Now> {
+        let store = &self.stores[&chain.store];
+        if let ([only], true, false) = (&*chain.left, chain.unclear.is_empty(), look) {
+            return Ok(Now::Ours(only.clone()));
+        }
+        let tag = store.find(&chain.key).await?.as_ref().and_then(tag_of);
+        if chain.left.contains(&tag) {
+            return Ok(Now::Ours(tag));
+        }
+        for op in chain.unclear.iter().rev() {
+            let op = &self.log.ops[*op];
+            let source = source_of(op, &self.stores);
+            match identify(op, &**store, &chain.key, source).await? {
+                Finding::Made(tag) => return Ok(Now::Ours(tag)),
+                Finding::NotMade if op.begin.old.tag() == chain.old.tag() => {
+                    return Ok(Now::AsBefore);
+                }
+                Finding::NotMade | Finding::Unknown => {}
+            }
+        }
+        Ok(Now::Theirs)
     }
 
     fn task(&self, step: &Step, after: usize) -> Task {
@@ -264,50 +346,41 @@ async fn kept_body(log: Arc<Log>, kept: Kept, store: Arc<dyn Store>, key: Key) -
 }
 
 /// What a run did to each object, those that began last first.
-fn chains(log: &Log, stores: &BTreeMap<usize, Arc<dyn Store>>) -> Result<Vec<Chain>> {
+fn chains(log: &Log, stores: &Stores) -> Result<Vec<Chain>> {
     let mut chains: Vec<Chain> = Vec::new();
-    let mut by_place: HashMap<(String, String), usize> = HashMap::new();
+    let mut by_place: HashMap<Place, usize> = HashMap::new();
     for (index, op) in log.ops.iter().enumerate() {
         if op.state == State::Void {
             continue;
         }
-        let Some(store) = stores.get(&op.begin.store) else {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "undo",
-                "the journal names a store that it doesn't have",
-            ));
-        };
-        let place = store.place();
-        let full = place.full_key(&op.begin.key);
-        let place = (place.root, full);
+        let store = stores.get(&op.begin.store).ok_or_else(no_such_store)?;
+        let place = Place::of(&**store, &op.begin.key);
         // What has no end was interrupted: nothing of the run came after it.
         let ended = op.ended.unwrap_or(usize::MAX);
-        if let Some(chain) = by_place.get(&place).and_then(|at| chains.get_mut(*at)) {
-            chain.last = index;
-            chain.ended = ended;
-            continue;
+        let known = *by_place.entry(place.clone()).or_insert(chains.len());
+        if known == chains.len() {
+            chains.push(Chain {
+                store: op.begin.store,
+                key: Key::parse(&op.begin.key)?,
+                place,
+                old: op.begin.old.clone(),
+                left: Vec::new(),
+                unclear: Vec::new(),
+                began: op.began,
+                ended,
+            });
         }
-        by_place.insert(place.clone(), chains.len());
-        chains.push(Chain {
-            store: op.begin.store,
-            key: Key::parse(&op.begin.key)?,
-            place,
-            old: op.begin.old.clone(),
-            last: index,
-            began: op.began,
-            ended,
-        });
+        let chain = &mut chains[known];
+        chain.ended = chain.ended.max(ended);
+        match &op.state {
+            // Each change conditional on the one before it: only the last one's tag is there.
+            State::Done(tag) => chain.left.push(tag.clone()),
+            State::Unclear => chain.unclear.push(index),
+            State::Void => {}
+        }
     }
     chains.reverse();
     Ok(chains)
-}
-
-fn tag_before(old: &Old) -> Option<String> {
-    match old {
-        Old::Absent => None,
-        Old::Object { tag, .. } => tag.clone(),
-    }
 }
 
 fn changed_since(store: &dyn Store, key: &Key) -> Error {

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use futures::StreamExt;
 
 use super::layer::Layer;
+use super::opened::Reached;
 use crate::store::{
     Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object, Place,
-    Precondition, ReadOptions, Result, Store, WriteOptions, is_reserved,
+    Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, is_reserved,
 };
 
 /// Everything that a run saw.
@@ -20,16 +21,24 @@ pub(super) struct Sightings(Mutex<Seen>);
 
 #[derive(Clone, Default)]
 pub(super) struct Seen {
-    /// Versions by root and full key, as they were seen first; `None` for what was missing.
-    pub(super) objects: BTreeMap<(String, String), Option<String>>,
+    /// Objects as they were seen first.
+    pub(super) objects: BTreeMap<Place, Sighting>,
     pub(super) listings: Vec<Listed>,
+}
+
+/// An object as it was seen.
+#[derive(Clone)]
+pub(super) struct Sighting {
+    pub(super) through: Arc<StoreUrl>,
+    /// `None` for what was missing.
+    pub(super) version: Option<String>,
 }
 
 /// A listing, as far as it was read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Listed {
     /// The store, to which all names here are relative.
-    pub(super) place: Place,
+    pub(super) store: Reached,
     /// The folder that was listed.
     pub(super) below: String,
     pub(super) one_level: bool,
@@ -42,10 +51,13 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Whether both say the same of different moments.
+    /// Whether both say the same.
     fn covers(&self, other: &Self) -> bool {
         let scope = |listed: &Self| (listed.below.clone(), listed.one_level, listed.after.clone());
-        self.place == other.place && scope(self) == scope(other) && self.until == other.until
+        self.store.place == other.store.place
+            && scope(self) == scope(other)
+            && self.until == other.until
+            && self.others == other.others
     }
 }
 
@@ -77,26 +89,30 @@ impl Sightings {
         self.lock().clone()
     }
 
-    fn object(&self, place: Place, key: &str, version: Option<String>) {
-        if is_reserved(key) {
+    fn object(&self, store: &Reached, key: &str, version: Option<String>) {
+        let Some(through) = store.through.clone().filter(|_| !is_reserved(key)) else {
             return;
-        }
-        let full = place.full_key(key);
+        };
+        let place = Place {
+            prefix: store.place.full_key(key),
+            root: store.place.root.clone(),
+        };
         let mut seen = self.lock();
         // What the run decided by is what it saw first; a plan that saw two versions is stale.
-        let known = seen.objects.entry((place.root, full));
-        let known = known.or_insert_with(|| version.clone());
-        let knows_less = known.as_deref().is_some_and(|v| v.starts_with(UNTAGGED));
-        if knows_less && version.is_some() {
-            *known = version;
+        let known = seen.objects.entry(place).or_insert_with(|| Sighting {
+            through,
+            version: version.clone(),
+        });
+        let knows_less = known.version.as_deref();
+        if knows_less.is_some_and(|v| v.starts_with(UNTAGGED)) && version.is_some() {
+            known.version = version;
         }
     }
 
     fn listing(&self, listed: Listed) {
         let mut seen = self.lock();
-        match seen.listings.iter_mut().find(|known| known.covers(&listed)) {
-            Some(known) => *known = listed,
-            None => seen.listings.push(listed),
+        if !seen.listings.iter().any(|known| known.covers(&listed)) {
+            seen.listings.push(listed);
         }
     }
 }
@@ -105,19 +121,18 @@ impl Sightings {
 #[derive(Clone)]
 pub(super) struct Watched {
     base: Arc<dyn Store>,
+    opened_at: Arc<StoreUrl>,
     layer: Arc<Layer>,
 }
 
 impl Watched {
-    /// The store itself when the layer keeps no sightings.
-    pub(super) fn over(base: Arc<dyn Store>, layer: &Arc<Layer>) -> Arc<dyn Store> {
-        match layer.sightings {
-            Some(_) => Arc::new(Self {
-                base,
-                layer: Arc::clone(layer),
-            }),
-            None => base,
-        }
+    /// A store that was opened at a URL.
+    pub(super) fn over(base: Arc<dyn Store>, url: &StoreUrl, layer: &Arc<Layer>) -> Arc<dyn Store> {
+        Arc::new(Self {
+            base,
+            opened_at: Arc::new(url.clone()),
+            layer: Arc::clone(layer),
+        })
     }
 
     fn saw(&self, key: &Key, found: Result<&Meta, &Error>) {
@@ -127,7 +142,7 @@ impl Watched {
             Err(_) => return,
         };
         if let Some(sightings) = &self.layer.sightings {
-            sightings.object(self.base.place(), key.as_str(), version);
+            sightings.object(&Reached::of(self, ""), key.as_str(), version);
         }
     }
 }
@@ -154,7 +169,7 @@ impl Reader {
                 match entry {
                     Entry::Object(meta) => {
                         let version = Some(version_of(meta));
-                        sightings.object(self.listed.place.clone(), meta.key.as_str(), version);
+                        sightings.object(&self.listed.store, meta.key.as_str(), version);
                     }
                     Entry::Prefix(name) | Entry::Foreign { name, .. } => {
                         if !is_reserved(name.trim_end_matches('/')) {
@@ -230,7 +245,7 @@ impl Store for Watched {
         let mut reader = Reader {
             layer: Arc::clone(&self.layer),
             listed: Listed {
-                place: self.base.place(),
+                store: Reached::of(self, ""),
                 below: options.below.clone(),
                 one_level: options.one_level,
                 after: options.start_after.clone(),
@@ -262,6 +277,10 @@ impl Store for Watched {
 
     fn backend(&self) -> &dyn Any {
         self.base.backend()
+    }
+
+    fn opened_at(&self) -> Option<&Arc<StoreUrl>> {
+        Some(&self.opened_at)
     }
 
     fn refuses(&self, key: &Key) -> Option<String> {

@@ -31,15 +31,14 @@ pub use key::{InvalidKey, Key};
 pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
 
-/// The folder below a store's top that is kstate's own: probes, locks, half-written files.
-/// It holds nothing of a cluster's, and no transfer carries it.
+/// The folder that is kstate's own, at the top of each store and so anywhere in a larger one:
+/// probes, locks, half-written files. It holds nothing of a cluster's, and no transfer carries it.
 pub const RESERVED: &str = ".kstate";
 
 /// Whether a key is kstate's own and no part of the state.
 #[must_use]
 pub fn is_reserved(key: &str) -> bool {
-    key.strip_prefix(RESERVED)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    key.split('/').any(|segment| segment == RESERVED)
 }
 
 /// An opaque version of an object; it changes whenever the bytes change.
@@ -254,6 +253,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where an object of a store is.
+    #[must_use]
+    pub fn of(store: &dyn Store, key: &str) -> Self {
+        let place = store.place();
+        Self {
+            prefix: place.full_key(key),
+            root: place.root,
+        }
+    }
+
     /// Whether `other` is this place or lies below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
@@ -303,6 +312,16 @@ pub trait Store: Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] with the key when there is no such object; without the key when
     /// there is no such bucket or folder.
     async fn stat(&self, key: &Key) -> Result<Meta>;
+
+    /// As [`stat`](Self::stat), with `None` for a missing object, also where the folder or bucket
+    /// is missing that would hold it.
+    async fn find(&self, key: &Key) -> Result<Option<Meta>> {
+        match self.stat(key).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if *error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 
     /// An object's bytes, all of one version.
     ///
@@ -382,7 +401,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// The URL at which a run opened it, which is the same for every folder of it; `None` for a
     /// store that no run opened.
-    fn opened_at(&self) -> Option<&StoreUrl> {
+    fn opened_at(&self) -> Option<&Arc<StoreUrl>> {
         None
     }
 
@@ -414,6 +433,7 @@ mod tests {
     #[test]
     fn reserved_is_a_whole_segment() {
         assert!(is_reserved(".kstate/probe/1"));
+        assert!(is_reserved("nested/store/.kstate/locks/store"));
         assert!(!is_reserved(".kstate2/config"));
     }
 }

@@ -199,11 +199,7 @@ impl Lane {
         if *precondition == Precondition::None {
             return Ok(());
         }
-        let now = match self.target.stat(key).await {
-            Ok(now) => Some(now),
-            Err(error) if *error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(Trouble::Failed(error)),
-        };
+        let now = self.target.find(key).await.map_err(Trouble::Failed)?;
         let found = now.as_ref().and_then(|now| now.tag.clone());
         let (kind, message) = match (precondition, now) {
             (Precondition::IfAbsent, Some(_)) => {

@@ -20,7 +20,8 @@ const INLINE: u64 = 64 << 10;
 
 impl Journal {
     /// Finds out and keeps what a change will replace. `wanted` is the change's own precondition,
-    /// `believed` what its maker saw a moment ago.
+    /// `believed` what its maker saw a moment ago. Where neither says what was seen, it looks: an
+    /// undo must never take what was there for this run's own.
     ///
     /// # Errors
     /// A conflict when the precondition doesn't hold; [`ErrorKind::Unsupported`] when the object
@@ -33,20 +34,17 @@ impl Journal {
         (wanted, believed): (&Precondition, &Precondition),
     ) -> Result<Old> {
         let found = match (wanted, believed) {
-            (Precondition::IfAbsent, _) | (Precondition::None, Precondition::IfAbsent) => None,
+            (_, Precondition::IfAbsent) => None,
+            (Precondition::IfAbsent, _) => match store.find(key).await? {
+                None => None,
+                Some(_) => return Err(exists(verb, store, key)),
+            },
             (Precondition::IfMatch(tag), _) => match find(store, key, Some(tag)).await? {
                 Found::Object(object) => Some(object),
                 Found::Nothing => return Err(conflict(verb, store, key, None)),
                 Found::Other(found) => return Err(conflict(verb, store, key, found)),
             },
-            (Precondition::None, Precondition::IfMatch(tag)) => {
-                match find(store, key, Some(tag)).await? {
-                    Found::Object(object) => Some(object),
-                    Found::Nothing => None,
-                    Found::Other(_) => find(store, key, None).await?.object(),
-                }
-            }
-            (Precondition::None, Precondition::None) => find(store, key, None).await?.object(),
+            (Precondition::None, _) => find(store, key, None).await?.object(),
         };
         let Some((meta, body)) = found else {
             return Ok(Old::Absent);
@@ -78,8 +76,12 @@ impl Journal {
         let started = self.started().await?;
         let number = started.files.fetch_add(1, Ordering::Relaxed);
         let name = format!("{number:x}");
-        let path = started.folder.join(OBJECTS).join(&name);
+        let folder = started.folder.join(OBJECTS);
+        let path = folder.join(&name);
         let sha256 = write_file(&path, body).await?;
+        // The file's name must be on the disk before the log names it.
+        let named = async { tokio::fs::File::open(&folder).await?.sync_all().await };
+        named.await.map_err(|error| cannot(&folder, error))?;
         Ok(Kept::File { name, sha256 })
     }
 
@@ -131,6 +133,11 @@ async fn find(store: &dyn Store, key: &Key, tag: Option<&Tag>) -> Result<Found> 
             _ => Err(error),
         },
     }
+}
+
+fn exists(verb: &'static str, store: &dyn Store, key: &Key) -> Error {
+    Error::new(ErrorKind::AlreadyExists, verb, "the object exists already")
+        .at(store.url(), Some(key.as_str()))
 }
 
 fn conflict(verb: &'static str, store: &dyn Store, key: &Key, found: Option<Tag>) -> Error {

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use futures::stream;
 
 use super::{Begin, Kept, Line, Next, OBJECTS};
-use crate::session::plan::PlannedStore;
+use crate::session::plan::{PlannedLock, PlannedStore};
 use crate::store::{Algorithm, Body, Error, ErrorKind, Hasher, Result};
 
 /// Everything that a log says.
 pub(in crate::session) struct Log {
     pub(in crate::session) stores: HashMap<usize, PlannedStore>,
+    pub(in crate::session) locks: Vec<PlannedLock>,
     /// In the order in which they began.
     pub(in crate::session) ops: Vec<Op>,
     pub(in crate::session) next: Next,
@@ -45,13 +46,14 @@ pub(in crate::session) enum State {
 }
 
 impl Log {
-    /// Reads a log. A last line that was cut is as if it had not been written: nothing that it
-    /// announces was begun.
+    /// Reads a log up to the room that was made for more. A last line that was cut is as if it had
+    /// not been written: nothing that it announces was begun.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(super::LOG);
         let failed = |error: io::Error| unreadable(&path, error.to_string()).because(error);
         let mut log = Self {
             stores: HashMap::new(),
+            locks: Vec::new(),
             ops: Vec::new(),
             next: Next {
                 op: 0,
@@ -66,7 +68,7 @@ impl Log {
         for number in 0.. {
             text.clear();
             let length = file.read_until(b'\n', &mut text).map_err(failed)?;
-            if text.pop() != Some(b'\n') {
+            if text.pop() != Some(b'\n') || text.contains(&0) {
                 break;
             }
             let line = serde_json::from_slice(&text)
@@ -82,6 +84,10 @@ impl Log {
             Line::Store { number, store } => {
                 self.next.store = self.next.store.max(number + 1);
                 self.stores.insert(number, store);
+                return;
+            }
+            Line::Lock(lock) => {
+                self.locks.push(lock);
                 return;
             }
             Line::Begin(begin) => {

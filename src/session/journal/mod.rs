@@ -27,10 +27,12 @@ pub use runs::{Run, find, prune, runs};
 pub use tell::Told;
 
 use super::host;
-use super::opened::Opened;
+use super::lock::Notes;
+use super::opened::{Opened, Reached};
+use super::plan::PlannedLock;
 use crate::store::registry::Env;
-use crate::store::{Error, ErrorKind, Meta, Place, Result};
-use writer::Writer;
+use crate::store::{Error, ErrorKind, Meta, Result};
+use writer::{Locked, Writer};
 
 /// How a journal is kept.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub require_undo: bool,
     /// Also for stores that end with this process: for the runtime's own tests.
     pub ephemeral: bool,
+    /// Whether this run is kept; those that were are read all the same.
+    pub keep: bool,
 }
 
 /// How long journals are kept after their runs: 90 days.
@@ -63,6 +67,7 @@ impl Settings {
             max_object: MAX_OBJECT,
             require_undo: false,
             ephemeral: false,
+            keep: true,
         }
     }
 
@@ -84,6 +89,7 @@ pub(super) struct Journal {
     settings: Settings,
     about: About,
     opened: Arc<Opened>,
+    locks: Arc<Notes>,
     started: OnceCell<Started>,
 }
 
@@ -96,11 +102,62 @@ struct Started {
     /// The log's numbers of the stores that the run opened.
     stores: Mutex<HashMap<usize, usize>>,
     first_store: usize,
+    /// How many of the run's locks the log names.
+    locks: AtomicUsize,
+}
+
+/// A change that was announced, and of which the log is told what came of it: that it is unclear
+/// when nobody says.
+pub(super) struct Begun {
+    journal: Arc<Journal>,
+    op: usize,
+    ended: bool,
+}
+
+impl Begun {
+    pub(super) fn op(&self) -> usize {
+        self.op
+    }
+
+    pub(super) fn done(self, tag: Option<String>) {
+        let op = self.op;
+        self.end(&Line::Done { op, tag });
+    }
+
+    /// It did not happen, and never will.
+    pub(super) fn void(self) {
+        let op = self.op;
+        self.end(&Line::Void { op });
+    }
+
+    /// What a failed change was: one that surely did not happen, or one that may have.
+    pub(super) fn failed(self, error: &Error) {
+        match error.kind() {
+            ErrorKind::Throttled
+            | ErrorKind::Unavailable
+            | ErrorKind::Corrupt
+            | ErrorKind::Other => {}
+            _ => self.void(),
+        }
+    }
+
+    fn end(mut self, line: &Line) {
+        self.ended = true;
+        self.journal.ended(line);
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.journal.ended(&Line::Unclear { op: self.op });
+        }
+    }
 }
 
 /// A change that is about to be made.
 pub(super) struct Intent {
-    pub(super) object: Place,
+    pub(super) object: Reached,
     pub(super) old: Old,
     pub(super) deed: Deed,
 }
@@ -111,7 +168,7 @@ pub(super) enum Deed {
         sha256: Option<String>,
     },
     Copy {
-        from: Place,
+        from: Reached,
         tag: Option<String>,
         size: u64,
         checksum: Option<String>,
@@ -132,6 +189,7 @@ impl Journal {
         id: &str,
         work: Work,
         opened: Arc<Opened>,
+        locks: Arc<Notes>,
     ) -> Self {
         let about = About {
             id: id.to_owned(),
@@ -145,45 +203,53 @@ impl Journal {
             settings,
             about,
             opened,
+            locks,
             started: OnceCell::new(),
         }
     }
 
-    /// The journal of an interrupted run, which goes on. Fails when that run is still alive.
+    /// The journal of an interrupted run, which goes on, and what it says so far.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when that run is still alive; those of the file system.
     pub(super) fn resume(
         settings: Settings,
-        about: About,
-        folder: PathBuf,
-        next: Next,
+        run: Run,
         opened: Arc<Opened>,
-    ) -> Result<Self> {
-        let log = folder.join(LOG);
-        let writer = Writer::open(&log)
-            .and_then(|writer| truncate(&log, next.length).map(|()| writer))
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => Error::new(
-                    ErrorKind::Unavailable,
-                    "go on with",
-                    "another kstate is still working on it",
-                )
-                .at(format!("run {}", about.id), None)
-                .hint("wait until it has ended"),
-                _ => cannot(&folder, error),
-            })?;
+        locks: Arc<Notes>,
+    ) -> Result<(Self, Log)> {
+        let Run { about, folder, .. } = run;
+        let locked = Locked::open(&folder.join(LOG)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::new(
+                ErrorKind::Unavailable,
+                "go on with",
+                "another kstate is still working on it",
+            )
+            .at(format!("run {}", about.id), None)
+            .hint("wait until it has ended"),
+            _ => cannot(&folder, error),
+        })?;
+        let log = Log::read(&folder)?;
+        let writer = reopen(&folder)
+            .and_then(|()| Writer::start(locked, log.next.length))
+            .map_err(|error| cannot(&folder, error))?;
         let started = Started {
             folder,
             writer,
-            ops: AtomicUsize::new(next.op),
+            ops: AtomicUsize::new(log.next.op),
             files: AtomicU64::new(u64::from(fastrand::u32(..)) << 32),
             stores: Mutex::default(),
-            first_store: next.store,
+            first_store: log.next.store,
+            locks: AtomicUsize::new(0),
         };
-        Ok(Self {
+        let journal = Self {
             settings,
             about,
             opened,
+            locks,
             started: OnceCell::from(started),
-        })
+        };
+        Ok((journal, log))
     }
 
     /// Whether changes of this store are kept.
@@ -214,9 +280,10 @@ impl Journal {
 
     /// Says what is about to be done, and returns the numbers of the changes when that is on the
     /// disk.
-    pub(super) async fn begin(&self, intents: Vec<Intent>) -> Result<Vec<usize>> {
+    pub(super) async fn begin(self: &Arc<Self>, intents: Vec<Intent>) -> Result<Vec<Begun>> {
         let started = self.started().await?;
         let mut lines = Vec::new();
+        self.name_locks(started, &mut lines);
         let mut ops = Vec::with_capacity(intents.len());
         for intent in intents {
             let op = started.ops.fetch_add(1, Ordering::Relaxed);
@@ -225,7 +292,10 @@ impl Journal {
                 return Err(Error::new(
                     ErrorKind::Other,
                     "journal",
-                    format!("{} lies in no store of this run", intent.object.prefix),
+                    format!(
+                        "{} lies in no store of this run",
+                        intent.object.place.prefix
+                    ),
                 ));
             };
             let new = match intent.deed {
@@ -240,7 +310,7 @@ impl Journal {
                     let located = self.opened.locate(&from);
                     let (store, key) = match located {
                         Some((index, key)) => (Some(self.number(started, index, &mut lines)), key),
-                        None => (None, from.prefix),
+                        None => (None, from.place.prefix),
                     };
                     New::Copy {
                         store,
@@ -263,13 +333,30 @@ impl Journal {
         }
         let written = started.writer.append_durably(lines).await;
         written.map_err(|error| cannot(&started.folder, io::Error::other(error)))?;
-        Ok(ops)
+        let begun = ops.into_iter().map(|op| Begun {
+            journal: Arc::clone(self),
+            op,
+            ended: false,
+        });
+        Ok(begun.collect())
     }
 
     /// As [`begin`](Self::begin), for one change.
-    pub(super) async fn begin_one(&self, intent: Intent) -> Result<usize> {
-        let ops = self.begin(vec![intent]).await?;
-        Ok(ops.first().copied().unwrap_or_default())
+    pub(super) async fn begin_one(self: &Arc<Self>, intent: Intent) -> Result<Begun> {
+        let begun = self.begin(vec![intent]).await?.pop();
+        begun.ok_or_else(|| Error::new(ErrorKind::Other, "journal", "a change has no number"))
+    }
+
+    /// Names the locks that the run took since: an undo holds them too.
+    fn name_locks(&self, started: &Started, lines: &mut Vec<u8>) {
+        let taken = self.locks.taken();
+        let named = started.locks.swap(taken.len(), Ordering::Relaxed);
+        for lock in taken.into_iter().skip(named) {
+            if let Some((index, _)) = self.opened.locate(&lock.reached()) {
+                let store = self.number(started, index, lines);
+                push(lines, &Line::Lock(PlannedLock::of(lock, store)));
+            }
+        }
     }
 
     /// The log's number of a store; its line comes first.
@@ -298,16 +385,13 @@ impl Journal {
         written.map_err(|error| cannot(&started.folder, io::Error::other(error)))
     }
 
-    /// Says what came of changes.
-    pub(super) fn ended(&self, outcomes: &[Line]) {
-        let Some(started) = self.started.get() else {
-            return;
-        };
-        let mut lines = Vec::new();
-        for outcome in outcomes {
-            push(&mut lines, outcome);
+    /// Says what came of a change.
+    pub(super) fn ended(&self, outcome: &Line) {
+        if let Some(started) = self.started.get() {
+            let mut line = Vec::new();
+            push(&mut line, outcome);
+            started.writer.append(line);
         }
-        started.writer.append(lines);
     }
 
     /// Ends the journal.
@@ -346,14 +430,19 @@ const OBJECTS: &str = "objects";
 
 impl Started {
     fn create(parent: &Path, about: &About) -> io::Result<Self> {
+        private_folders(parent)?;
         let folder = parent.join(&about.id);
-        private_folders(&folder)?;
-        private_folders(&folder.join(OBJECTS))?;
+        private_folder(&folder).map_err(|error| match error.kind() {
+            // Names are drawn, so once in a blue moon.
+            io::ErrorKind::AlreadyExists => {
+                io::Error::other("another run has the same name; run it again")
+            }
+            _ => error,
+        })?;
+        private_folder(&folder.join(OBJECTS))?;
+        let writer = Writer::start(Locked::open(&folder.join(LOG))?, 0)?;
         write_json(&folder.join(RUN), about)?;
-        let writer = Writer::open(&folder.join(LOG))?;
-        for folder in [&folder, parent] {
-            sync_folder(folder)?;
-        }
+        sync_folder(parent)?;
         Ok(Self {
             folder,
             writer,
@@ -361,6 +450,7 @@ impl Started {
             files: AtomicU64::new(0),
             stores: Mutex::default(),
             first_store: 0,
+            locks: AtomicUsize::new(0),
         })
     }
 }
@@ -380,11 +470,25 @@ fn cannot(folder: &Path, error: io::Error) -> Error {
         .because(error)
 }
 
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(folder)
+}
+
+/// Makes what is missing of a way, each folder on the disk before anything is in it.
 fn private_folders(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match private_folder(folder) {
+            // Another run was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        folder.parent().map_or(Ok(()), sync_folder)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the journal's own folder")]
@@ -392,11 +496,13 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn truncate(log: &Path, length: u64) -> io::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .open(log)?
-        .set_len(length)
+/// Takes back that a run had ended.
+#[expect(clippy::disallowed_methods, reason = "the journal's own file")]
+fn reopen(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(END)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a small file whole, and syncs it.
@@ -416,5 +522,6 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {
     text.push(b'\n');
     file.write_all(&text)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::plan::PlannedStore;
+use crate::session::plan::{PlannedLock, PlannedStore};
+use crate::store::{Precondition, Tag};
 
 /// What a run was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,8 @@ impl Changes {
 pub(in crate::session) enum Line {
     /// A store, by the number that later lines use.
     Store { number: usize, store: PlannedStore },
+    /// A lock that the run holds from here on.
+    Lock(PlannedLock),
     /// Something is about to be done.
     Begin(Box<Begin>),
     /// All bytes of a streamed write have been seen; it is not complete before this is on the
@@ -141,6 +144,24 @@ pub(in crate::session) enum Old {
         user: BTreeMap<String, String>,
         kept: Kept,
     },
+}
+
+impl Old {
+    /// What holds while it is still there; `None` when nothing tells its version.
+    pub(in crate::session) fn as_precondition(&self) -> Option<Precondition> {
+        match self {
+            Self::Absent => Some(Precondition::IfAbsent),
+            Self::Object { tag, .. } => tag.clone().map(Tag).map(Precondition::IfMatch),
+        }
+    }
+
+    /// Its tag; `None` when there was nothing.
+    pub(in crate::session) fn tag(&self) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Object { tag, .. } => tag.clone(),
+        }
+    }
 }
 
 /// Where the bytes are that were there.

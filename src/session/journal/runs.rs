@@ -37,6 +37,11 @@ impl Run {
         matches!(locked, Err(rustix::io::Errno::WOULDBLOCK))
     }
 
+    /// Whether all that it set out to do is done.
+    pub fn is_complete(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.complete)
+    }
+
     /// How much it changed; counted from its log when it didn't come to say so.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //! all of them at once.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -24,16 +24,28 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Writer {
-    /// Opens a log to append to it. No other process may have it open.
+/// A log that is locked against all other processes.
+pub(super) struct Locked(File);
+
+impl Locked {
+    /// Opens a log, which is made when there is none.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(path)?;
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self(file))
+    }
+}
+
+impl Writer {
+    /// Goes on with a log behind its first `length` bytes; what else it had is dropped.
+    pub(super) fn start(log: Locked, length: u64) -> io::Result<Self> {
+        let log = Tail::of(log.0, length)?;
         let (send, receive) = channel();
         let thread = std::thread::Builder::new()
             .name("kstate-journal".to_owned())
-            .spawn(move || write_all(file, &receive))?;
+            .spawn(move || write_all(log, &receive))?;
         Ok(Self {
             queue: Mutex::new(Some(send)),
             thread: Mutex::new(Some(thread)),
@@ -89,7 +101,7 @@ impl Drop for Writer {
     }
 }
 
-fn write_all(mut file: File, queue: &Receiver<Message>) {
+fn write_all(mut log: Tail, queue: &Receiver<Message>) {
     let mut lines = Vec::new();
     let mut waiting = Vec::new();
     while let Ok(first) = queue.recv() {
@@ -97,7 +109,7 @@ fn write_all(mut file: File, queue: &Receiver<Message>) {
             lines.extend_from_slice(&message.lines);
             waiting.extend(message.durable);
         }
-        let written = write(&mut file, &lines, !waiting.is_empty());
+        let written = log.append(&lines, !waiting.is_empty());
         if let (Err(error), true) = (&written, waiting.is_empty()) {
             tracing::warn!("cannot write to the journal: {error}");
         }
@@ -108,15 +120,95 @@ fn write_all(mut file: File, queue: &Receiver<Message>) {
             let _ = waiter.send(told.copied());
         }
     }
-    if let Err(error) = file.sync_data() {
+    if let Err(error) = log.close() {
         tracing::warn!("cannot write to the journal: {error}");
     }
 }
 
-fn write(file: &mut File, lines: &[u8], durably: bool) -> io::Result<()> {
-    file.write_all(lines)?;
-    if durably {
-        file.sync_data()?;
+/// The least and the most room that is made at once, in bytes.
+const ROOM: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 20;
+
+/// Where a log grows. It is written over zeros that are on the disk already, so that making lines
+/// durable need not change the file's length, which costs a file system twice as much.
+struct Tail {
+    file: File,
+    /// Where the lines end, in bytes.
+    end: u64,
+    /// Where the zeros end.
+    room: u64,
+    /// What is in the file is not known any more.
+    broken: bool,
+}
+
+impl Tail {
+    fn of(file: File, end: u64) -> io::Result<Self> {
+        file.set_len(end)?;
+        Ok(Self {
+            file,
+            end,
+            room: end,
+            broken: false,
+        })
     }
-    Ok(())
+
+    fn append(&mut self, lines: &[u8], durably: bool) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write to it failed"));
+        }
+        let written = self.write(lines, durably);
+        if written.is_ok() {
+            self.end += lines.len() as u64;
+        } else {
+            // Half a line must not stand before the next one.
+            self.room = self.end;
+            self.broken |= self.file.set_len(self.end).is_err();
+        }
+        written
+    }
+
+    fn write(&mut self, lines: &[u8], durably: bool) -> io::Result<()> {
+        let end = self.end + lines.len() as u64;
+        if end > self.room {
+            let more = self.end.clamp(*ROOM.start(), *ROOM.end());
+            let zeros = vec![0; usize::try_from(end - self.room + more).unwrap_or(usize::MAX)];
+            self.file.write_all_at(&zeros, self.room)?;
+            self.room += zeros.len() as u64;
+        }
+        self.file.write_all_at(lines, self.end)?;
+        if durably && let Err(error) = self.file.sync_data() {
+            // Linux may drop what it could not write, and call the next sync a success.
+            self.broken = true;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn close(self) -> io::Result<()> {
+        if !self.broken {
+            self.file.set_len(self.end)?;
+        }
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail(path: &Path) -> Tail {
+        Tail::of(Locked::open(path).expect("a log").0, 0).expect("empty")
+    }
+
+    #[test]
+    fn a_closed_log_has_its_lines_and_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let mut log = tail(&path);
+        let line = vec![b'x'; 1 << 16];
+        for _ in 0..5 {
+            log.append(&line, true).expect("written");
+        }
+        log.close().expect("closed");
+        assert_eq!(std::fs::metadata(&path).expect("the log").len(), 5 << 16);
+    }
 }

@@ -11,6 +11,7 @@ mod held;
 mod holder;
 mod home;
 mod record;
+mod several;
 mod site;
 mod status;
 mod strength;
@@ -33,9 +34,10 @@ pub use site::Found;
 pub use status::{LockState, Status};
 pub use strength::{Judgement, Strength};
 
-use super::Session;
+use super::opened::Reached;
+use super::{Session, beneath};
 use crate::store::registry::Env;
-use crate::store::{Error, ErrorKind, Result, Store, StoreUrl};
+use crate::store::{Error, ErrorKind, Place, Result, Store, StoreUrl};
 use site::Site;
 use verdicts::Verdicts;
 
@@ -83,9 +85,24 @@ impl Default for LockOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenLock {
     /// The store as it was opened, which finds the same home again.
-    pub store: StoreUrl,
+    pub store: Arc<StoreUrl>,
+    /// Where that is.
+    pub place: Place,
     /// The lock's name.
     pub name: String,
+    /// The longest time for which it was taken.
+    pub ttl: Duration,
+    /// The least that it had to be worth.
+    pub min_strength: Strength,
+}
+
+impl TakenLock {
+    pub(super) fn reached(&self) -> Reached {
+        Reached {
+            place: self.place.clone(),
+            through: Some(Arc::clone(&self.store)),
+        }
+    }
 }
 
 /// What a run notes of locks.
@@ -99,6 +116,26 @@ impl Notes {
         Self {
             taken: Mutex::default(),
             verdicts: Verdicts::new(env),
+        }
+    }
+
+    /// The locks taken so far, each once.
+    pub(super) fn taken(&self) -> Vec<TakenLock> {
+        let taken = self.taken.lock();
+        taken.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take(&self, lock: TakenLock) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = taken
+            .iter_mut()
+            .find(|known| known.store == lock.store && known.name == lock.name);
+        match known {
+            Some(known) => {
+                known.ttl = known.ttl.max(lock.ttl);
+                known.min_strength = known.min_strength.max(lock.min_strength);
+            }
+            None => taken.push(lock),
         }
     }
 }
@@ -147,7 +184,7 @@ impl Session {
         };
         let record = Record::new(site.me.clone(), strength, options.ttl);
         if self.is_rehearsal() {
-            self.note_taken(store, name);
+            self.note_taken(store, name, options);
             return Ok(Guard::rehearsed(record, entry));
         }
         let (stop, stopped) = oneshot::channel();
@@ -159,31 +196,28 @@ impl Session {
             let message = "the task that takes the lock ended early";
             Err(Error::new(ErrorKind::Other, "lock", message).at(store.url(), None))
         })?;
-        self.note_taken(store, name);
+        self.note_taken(store, name, options);
         Ok(Guard::new(record, held, Arc::clone(locks), stop, task))
     }
 
     /// The locks that this run took, each once: what must be held when a plan of it is applied.
     pub fn locks_taken(&self) -> Vec<TakenLock> {
-        let taken = self.notes.taken.lock();
-        taken.unwrap_or_else(PoisonError::into_inner).clone()
+        self.notes.taken()
     }
 
-    fn note_taken(&self, store: &Arc<dyn Store>, name: &str) {
+    fn note_taken(&self, store: &Arc<dyn Store>, name: &str, options: &LockOptions) {
         let Some(opened) = store.opened_at() else {
             return;
         };
-        let lock = TakenLock {
-            store: opened.clone(),
-            name: name.to_owned(),
-        };
-        let mut taken = self
-            .notes
-            .taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !taken.contains(&lock) {
-            taken.push(lock);
+        // It was found a moment ago.
+        if let Ok(top) = beneath(&self.registry, opened) {
+            self.notes.take(TakenLock {
+                store: Arc::clone(opened),
+                place: top.place(),
+                name: name.to_owned(),
+                ttl: options.ttl,
+                min_strength: options.min_strength,
+            });
         }
     }
 

@@ -9,7 +9,8 @@ use super::{
     SeenObject, Step,
 };
 use crate::session::layer::{Before, Deed, Layer, Recorded};
-use crate::session::opened::Opened;
+use crate::session::lock::TakenLock;
+use crate::session::opened::{Opened, Reached};
 use crate::session::watched::{Listed, Seen, Sightings};
 use crate::store::{Algorithm, Checksum, Place};
 
@@ -18,7 +19,7 @@ pub(in crate::session) fn build(
     origin: Origin,
     layer: &Layer,
     opened: &Opened,
-    locks: Vec<(Place, String)>,
+    locks: Vec<TakenLock>,
 ) -> Plan {
     let mut builder = Builder {
         opened,
@@ -31,9 +32,9 @@ pub(in crate::session) fn build(
     let steps: Vec<_> = steps.collect();
     let seen = layer.sightings.as_ref().map(Sightings::all);
     let observed = builder.observed(seen.unwrap_or_default());
-    let locks = locks.into_iter().filter_map(|(place, name)| {
-        let (store, _) = builder.locate(&place)?;
-        Some(PlannedLock { store, name })
+    let locks = locks.into_iter().filter_map(|lock| {
+        let (store, _) = builder.locate(&lock.reached())?;
+        Some(PlannedLock::of(lock, store))
     });
     let locks = locks.collect();
     Plan {
@@ -57,8 +58,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// The plan's number of the store in which a place lies, and where it lies there. Everything
     /// that a run touched lies in a store that it opened.
-    fn locate(&mut self, place: &Place) -> Option<(usize, String)> {
-        let (index, below) = self.opened.locate(place)?;
+    fn locate(&mut self, reached: &Reached) -> Option<(usize, String)> {
+        let (index, below) = self.opened.locate(reached)?;
         if let Some(number) = self.used.get(&index) {
             return Some((*number, below));
         }
@@ -130,12 +131,16 @@ impl Builder<'_> {
 
     fn observed(&mut self, seen: Seen) -> Observed {
         let mut observed = Observed::default();
-        for ((root, prefix), version) in seen.objects {
-            if let Some((store, key)) = self.locate(&Place { root, prefix }) {
+        for (place, sighting) in seen.objects {
+            let reached = Reached {
+                place,
+                through: Some(sighting.through),
+            };
+            if let Some((store, key)) = self.locate(&reached) {
                 observed.objects.push(SeenObject {
                     store,
                     key,
-                    version,
+                    version: sighting.version,
                 });
             }
         }
@@ -148,7 +153,7 @@ impl Builder<'_> {
     }
 
     fn listing(&mut self, listed: Listed) -> Option<SeenListing> {
-        let (store, folder) = self.locate(&listed.place)?;
+        let (store, folder) = self.locate(&listed.store)?;
         // Names in the listing are relative to the store it was made in, here to the one opened.
         let here = Place {
             root: String::new(),

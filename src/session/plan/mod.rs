@@ -8,12 +8,14 @@ pub mod summary;
 pub(crate) mod testing;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub(super) use build::build;
 
+use super::lock::{LockOptions, Strength, TakenLock};
 use crate::store::{Place, UrlOptions};
 
 /// A run that was rehearsed.
@@ -151,6 +153,34 @@ pub struct PlannedLock {
     pub store: usize,
     /// Its name.
     pub name: String,
+    /// For how long it was taken, in milliseconds.
+    pub ttl_ms: u64,
+    /// The least that it had to be worth.
+    pub min_strength: Strength,
+}
+
+impl PlannedLock {
+    /// A lock that was taken on a store of this number.
+    #[must_use]
+    pub fn of(taken: TakenLock, store: usize) -> Self {
+        Self {
+            store,
+            name: taken.name,
+            ttl_ms: u64::try_from(taken.ttl.as_millis()).unwrap_or(u64::MAX),
+            min_strength: taken.min_strength,
+        }
+    }
+
+    /// How to take it again.
+    #[must_use]
+    pub fn options(&self, wait: Duration) -> LockOptions {
+        let (shortest, longest) = LockOptions::TTL.into_inner();
+        LockOptions {
+            ttl: Duration::from_millis(self.ttl_ms).clamp(shortest, longest),
+            wait,
+            min_strength: self.min_strength,
+        }
+    }
 }
 
 /// What a run saw of its stores, before its own changes.

@@ -6,6 +6,7 @@ use super::{
     CopyOf, Expects, Origin, Plan, PlannedChange, PlannedLock, PlannedStore, SeenListing,
     SeenObject, Step,
 };
+use crate::session::lock::Strength;
 use crate::store::{Algorithm, Checksum};
 
 /// A plan that grows step by step.
@@ -192,6 +193,8 @@ impl Draft {
         self.0.locks.push(PlannedLock {
             store,
             name: lock.to_owned(),
+            ttl_ms: 30_000,
+            min_strength: Strength::Advisory,
         });
         self
     }

@@ -73,7 +73,7 @@ async fn a_dry_run_sees_its_own_changes_and_the_store_sees_none() {
             (_, None) => '+',
             (_, Some(_)) => '~',
         };
-        format!("{sign}{}", step.object.prefix)
+        format!("{sign}{}", step.object.place.prefix)
     };
     let steps: Vec<_> = layer.steps().into_iter().map(told).collect();
     assert_eq!(steps, ["+top/a/new", "~top/b/two", "-top/a/one"]);

@@ -13,6 +13,7 @@ use super::super::{
     Step,
 };
 use super::*;
+use crate::session::lock::Strength;
 use crate::store::{Algorithm, Checksum};
 
 fn encoded(plan: &Plan) -> Vec<u8> {
@@ -108,6 +109,8 @@ fn plan_of(acts: &[Act], created: &str) -> Plan {
     plan.locks.push(PlannedLock {
         store: 1,
         name: "move".to_owned(),
+        ttl_ms: 30_000,
+        min_strength: Strength::Atomic,
     });
     plan.observed.listings.push(SeenListing {
         store: 0,
