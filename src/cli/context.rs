@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::exit::{Exit, Failure};
 use super::{Global, permissions};
-use crate::config::mask::mask;
+use crate::config::mask::{mask, mask_args};
 use crate::config::settings::Settings;
 use crate::config::state_store::{self, Inputs, Resolution, Warning};
 use crate::session::{Mode, Session, journal};
@@ -261,7 +261,7 @@ fn journal(
 
 /// What this process was asked to do.
 pub(super) fn work() -> journal::Work {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args = mask_args(std::env::args().skip(1));
     journal::Work {
         command: mask(&args.join(" ")),
         ..journal::Work::default()

@@ -95,18 +95,20 @@ fn list(runs: &[Run], context: &Context) -> Result<u8, Failure> {
 
 /// What became of a run, in a word or two.
 fn state(run: &Run, runs: &[Run]) -> &'static str {
-    let id = &run.about.id;
-    let undone = runs.iter().any(|other| {
-        let complete = other.end.as_ref().is_some_and(|end| end.complete);
-        complete && other.about.work.undoes.as_ref() == Some(id)
-    });
     match &run.end {
-        _ if undone => "undone",
+        _ if is_undone(run, runs) => "undone",
         Some(end) if end.complete => "done",
         Some(_) => "failed",
         None if run.is_alive() => "going on",
         None => "interrupted",
     }
+}
+
+/// Whether it was taken back, and that was not.
+fn is_undone(run: &Run, runs: &[Run]) -> bool {
+    let undoes_it = |other: &&Run| other.about.work.undoes.as_ref() == Some(&run.about.id);
+    let mut undos = runs.iter().filter(undoes_it);
+    undos.any(|undo| undo.is_complete() && !is_undone(undo, runs))
 }
 
 fn summary(run: &Run, runs: &[Run]) -> Result<Value, Failure> {

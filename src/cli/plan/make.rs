@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::print_json;
 use crate::cli::run::ScriptRun;
-use crate::config::mask::mask;
+use crate::config::mask::mask_args;
 use crate::session::plan::file::{self, Recipients};
 use crate::store::{Algorithm, Checksum};
 use crate::text;
@@ -35,6 +35,10 @@ impl Make {
         let mut kept = Vec::new();
         let mut args = std::mem::take(&mut self.script.script).into_iter();
         while let Some(arg) = args.next() {
+            if let Some(file) = arg.strip_prefix("-o").filter(|file| !file.is_empty()) {
+                self.output = Some(file.strip_prefix('=').unwrap_or(file).into());
+                continue;
+            }
             match arg.split_once('=').unwrap_or((&arg, "")) {
                 ("--", _) => {
                     kept.push(arg);
@@ -50,7 +54,7 @@ impl Make {
     }
 
     pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
-        let Some(output) = self.output else {
+        let Some(output) = self.output.filter(|output| output.as_os_str() != "-") else {
             return Err(Failure::usage("no file to save the plan to")
                 .hint("kstate plan SCRIPT [ARGS] -o FILE"));
         };
@@ -66,11 +70,11 @@ impl Make {
                 ));
             }
         }
-        let args = self.script.script.iter();
+        let args = self.script.script.iter().skip(1).cloned();
         let origin = context.session.origin(
             &source.name,
             &Checksum::of(Algorithm::Sha256, source.text.as_bytes()).hex(),
-            args.skip(1).map(|arg| mask(arg)).collect(),
+            mask_args(args),
         );
         let plan = context.session.plan(origin);
         file::save(&plan, &output, &recipients)?;
@@ -83,6 +87,10 @@ impl Make {
         }
         if plan.is_empty() {
             tracing::info!("nothing to do; the plan in {shown} is empty");
+            return Ok(Exit::DONE);
+        }
+        if plan.changes_nothing() {
+            tracing::info!("nothing to do: {changes} planned, of bytes that are there already");
             return Ok(Exit::DONE);
         }
         tracing::info!(

@@ -62,7 +62,7 @@ impl Show {
         let mut stdout = stdout.lock();
         stdout.write_all(shown.as_bytes())?;
         stdout.flush()?;
-        Ok(if plan.is_empty() {
+        Ok(if plan.changes_nothing() {
             Exit::DONE
         } else {
             Exit::CHANGES

@@ -26,6 +26,24 @@ pub fn mask(text: &str) -> String {
     masked
 }
 
+/// The arguments of a command with their secrets hidden: each as [`mask`] does it, and what stands
+/// behind a flag with a secret-looking name.
+#[must_use]
+pub fn mask_args(args: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut hide = false;
+    let masked = args.into_iter().map(|arg| {
+        let name = arg
+            .strip_prefix('-')
+            .map(|name| name.trim_start_matches('-'));
+        let hidden = std::mem::replace(&mut hide, name.is_some_and(is_secret_name));
+        if hidden && name.is_none() {
+            return HIDDEN.to_owned();
+        }
+        mask(&arg)
+    });
+    masked.collect()
+}
+
 /// What the lines so far say about the next one.
 #[derive(Clone, Copy, PartialEq)]
 enum State {

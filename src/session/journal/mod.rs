@@ -283,7 +283,7 @@ impl Journal {
     pub(super) async fn begin(self: &Arc<Self>, intents: Vec<Intent>) -> Result<Vec<Begun>> {
         let started = self.started().await?;
         let mut lines = Vec::new();
-        self.name_locks(started, &mut lines);
+        self.name_locks(started);
         let mut ops = Vec::with_capacity(intents.len());
         for intent in intents {
             let op = started.ops.fetch_add(1, Ordering::Relaxed);
@@ -309,7 +309,7 @@ impl Journal {
                 } => {
                     let located = self.opened.locate(&from);
                     let (store, key) = match located {
-                        Some((index, key)) => (Some(self.number(started, index, &mut lines)), key),
+                        Some((index, key)) => (Some(self.number(started, index)), key),
                         None => (None, from.place.prefix),
                     };
                     New::Copy {
@@ -323,12 +323,12 @@ impl Journal {
             };
             let begin = Begin {
                 op,
-                store: self.number(started, index, &mut lines),
+                store: self.number(started, index),
                 key,
                 old: intent.old,
                 new,
             };
-            push(&mut lines, &Line::Begin(Box::new(begin)));
+            lines.extend(line(&Line::Begin(Box::new(begin))));
             ops.push(op);
         }
         let written = started.writer.append_durably(lines).await;
@@ -348,19 +348,20 @@ impl Journal {
     }
 
     /// Names the locks that the run took since: an undo holds them too.
-    fn name_locks(&self, started: &Started, lines: &mut Vec<u8>) {
+    fn name_locks(&self, started: &Started) {
         let taken = self.locks.taken();
-        let named = started.locks.swap(taken.len(), Ordering::Relaxed);
+        let named = started.locks.fetch_max(taken.len(), Ordering::Relaxed);
         for lock in taken.into_iter().skip(named) {
             if let Some((index, _)) = self.opened.locate(&lock.reached()) {
-                let store = self.number(started, index, lines);
-                push(lines, &Line::Lock(PlannedLock::of(lock, store)));
+                let store = self.number(started, index);
+                let lock = Line::Lock(PlannedLock::of(lock, store));
+                started.writer.append(line(&lock));
             }
         }
     }
 
-    /// The log's number of a store; its line comes first.
-    fn number(&self, started: &Started, index: usize, lines: &mut Vec<u8>) -> usize {
+    /// The log's number of a store, whose own line is on its way before anybody can use it.
+    fn number(&self, started: &Started, index: usize) -> usize {
         let mut stores = started
             .stores
             .lock()
@@ -371,7 +372,7 @@ impl Journal {
         let number = started.first_store + stores.len();
         stores.insert(index, number);
         if let Some(store) = self.opened.get(index) {
-            push(lines, &Line::Store { number, store });
+            started.writer.append(line(&Line::Store { number, store }));
         }
         number
     }
@@ -379,18 +380,15 @@ impl Journal {
     /// Says what the bytes of a streamed write are, and returns when that is on the disk.
     pub(super) async fn body(&self, op: usize, sha256: String) -> Result<()> {
         let started = self.started().await?;
-        let mut lines = Vec::new();
-        push(&mut lines, &Line::Body { op, sha256 });
-        let written = started.writer.append_durably(lines).await;
+        let body = line(&Line::Body { op, sha256 });
+        let written = started.writer.append_durably(body).await;
         written.map_err(|error| cannot(&started.folder, io::Error::other(error)))
     }
 
     /// Says what came of a change.
     pub(super) fn ended(&self, outcome: &Line) {
         if let Some(started) = self.started.get() {
-            let mut line = Vec::new();
-            push(&mut line, outcome);
-            started.writer.append(line);
+            started.writer.append(line(outcome));
         }
     }
 
@@ -455,11 +453,11 @@ impl Started {
     }
 }
 
-fn push(lines: &mut Vec<u8>, line: &Line) {
+fn line(line: &Line) -> Vec<u8> {
     // A line has nothing that JSON can't say.
-    if serde_json::to_writer(&mut *lines, line).is_ok() {
-        lines.push(b'\n');
-    }
+    let mut text = serde_json::to_vec(line).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 fn cannot(folder: &Path, error: io::Error) -> Error {

@@ -120,22 +120,21 @@ pub fn find(folder: &Path, id: &str) -> Result<Run> {
 
 /// Deletes the journals of runs that ended longer ago than `age`, then the oldest ones until all
 /// that are left take no more than `size` bytes; the newest stays, however large it is, and so do
-/// those of running processes. Gives the runs
-/// whose journals are gone.
+/// those of running processes. Gives the runs whose journals are gone.
 ///
 /// # Errors
 /// What the file system says.
 pub fn prune(folder: &Path, age: Option<Duration>, size: Option<u64>) -> Result<Vec<Run>> {
     let mut pruned = Vec::new();
-    let mut total = 0;
+    let (mut total, mut is_full) = (0, false);
     for (index, run) in runs(folder)?.into_iter().enumerate() {
         let bytes = bytes_of(&run.folder).map_err(|error| cannot_list(&run.folder, error))?;
         let written = last_written(&run.folder);
         let old = age.zip(written.and_then(|at| SystemTime::now().duration_since(at).ok()));
         let too_old = old.is_some_and(|(most, is)| is > most);
         // The newest run was just told how to undo itself.
-        let too_much = index > 0 && size.is_some_and(|most| total + bytes > most);
-        if (too_old || too_much) && !run.is_alive() {
+        is_full |= index > 0 && size.is_some_and(|most| total + bytes > most);
+        if (too_old || is_full) && !run.is_alive() {
             remove(&run.folder).map_err(|error| cannot_list(&run.folder, error))?;
             pruned.push(run);
         } else {

@@ -112,6 +112,8 @@ fn write_all(mut log: Tail, queue: &Receiver<Message>) {
         let written = log.append(&lines, !waiting.is_empty());
         if let (Err(error), true) = (&written, waiting.is_empty()) {
             tracing::warn!("cannot write to the journal: {error}");
+            // What comes later may refer to it.
+            log.broken = true;
         }
         lines.clear();
         for waiter in waiting.drain(..) {

@@ -232,6 +232,15 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Whether all that it does is to write what is there already.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        self.steps.iter().all(|step| match &step.change {
+            PlannedChange::Write { content, .. } => step.before.as_ref() == Some(content),
+            _ => false,
+        })
+    }
+
     /// What tells an object from every other, through whichever store it is named: the root of
     /// its store, and its key there.
     #[must_use]

@@ -13,7 +13,7 @@ use crate::scripts::{bucket, double_with, is_write, move_all, move_on};
 use crate::support::{Desk, Ended, sample};
 
 /// Somebody else's lock, in this process.
-async fn held(desk: &Desk, double: Option<&S3Double>, url: &str, name: &str) -> Guard {
+pub(crate) async fn held(desk: &Desk, double: Option<&S3Double>, url: &str, name: &str) -> Guard {
     let session = session(desk, double, Mode::Direct);
     let store = open(&session, url);
     session.lock(&store, name, &at_once()).await.expect("free")

@@ -1,7 +1,7 @@
 //! Locks between runs: processes and sessions, over stores as they are reached in earnest.
 
 mod advisory;
-mod command;
+pub(crate) mod command;
 mod lost;
 pub(crate) mod race;
 
@@ -39,13 +39,13 @@ pub(crate) fn trust(desk: &Desk, double: &S3Double, buckets: &[&str]) {
 }
 
 /// A run of its own within this process.
-fn session(desk: &Desk, double: Option<&S3Double>, mode: Mode) -> Session {
+pub(crate) fn session(desk: &Desk, double: Option<&S3Double>, mode: Mode) -> Session {
     let mut env = double.map(S3Double::env).unwrap_or_default();
     env.push(("HOME".to_owned(), desk.arg("")));
     Session::new(env.into_iter().collect::<Env>(), mode)
 }
 
-fn open(session: &Session, url: &str) -> Arc<dyn Store> {
+pub(crate) fn open(session: &Session, url: &str) -> Arc<dyn Store> {
     let url = StoreUrl::parse(url).expect("a URL");
     session.open(&url).expect("a store")
 }

@@ -95,8 +95,12 @@ fn secrets_on_the_command_line_are_not_kept() {
         "kstate.store.open(\"{}\"):write('a', '1')",
         desk.arg("state")
     );
-    desk.run(&["run", &script(&desk, &text), "--password=s3cr3t"])
+    let script = script(&desk, &text);
+    desk.run(&["run", &script, "--password=s3cr3t", "--api-token", "s3cr3t"])
         .with(0);
+    let plan = desk.arg("plan");
+    desk.run(&["plan", &script, "--password", "s3cr3t", "-o", &plan]);
+    assert!(!desk.read("plan").contains("s3cr3t"));
     let all = desk.tree(".local/state/kstate/journal");
     assert!(!all.is_empty());
     for (name, bytes) in all {

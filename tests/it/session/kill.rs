@@ -150,49 +150,107 @@ fn a_killed_undo_goes_on() {
     assert!(deaths >= 14, "{deaths}");
 }
 
-/// The same with files, killed when the journal has so many bytes: between any two steps.
+/// Kills a command over files when the journals have so many bytes more: between any two steps.
+/// Whether it came so far.
+fn killed_at(desk: &Desk, mut run: Command, bytes: usize) -> bool {
+    let journal = desk.path(".local/state/kstate/journal");
+    let written = || -> usize {
+        let runs = std::fs::read_dir(&journal).into_iter().flatten().flatten();
+        let logs = runs.filter_map(|run| std::fs::read(run.path().join("log.jsonl")).ok());
+        // Behind the lines is room for more.
+        logs.map(|log| log.iter().filter(|byte| **byte != 0).count())
+            .sum()
+    };
+    let before = written();
+    let mut child = run
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    while written() < before + bytes.max(1) && child.try_wait().expect("it runs").is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().expect("killed");
+    child.wait().expect("it ends").code().is_none()
+}
+
+fn two_trees() -> Desk {
+    let desk = Desk::new();
+    for n in 0..30 {
+        desk.write(&format!("from/{n}"), vec![b'x'; 1000 * n]);
+    }
+    desk.write("to/7", "theirs");
+    desk
+}
+
+const MIRROR: &str = r"
+    local from, to = kstate.store.open(FROM), kstate.store.open(TO)
+    from:sync(to, { delete = true, concurrency = 3 })
+";
+
+fn mirror(desk: &Desk) -> String {
+    let text = MIRROR
+        .replace("FROM", &format!("{:?}", desk.arg("from")))
+        .replace("TO", &format!("{:?}", desk.arg("to")));
+    script(desk, &text)
+}
+
+fn tree(desk: &Desk) -> Tree {
+    let mut tree = desk.tree("to");
+    tree.retain(|key, _| !key.starts_with(".kstate/"));
+    tree
+}
+
 #[test]
 fn a_run_over_files_killed_at_any_byte_of_its_journal_can_be_taken_back() {
     let mut deaths = 0;
-    for bytes in (0..40).map(|n| n * 150) {
-        let desk = Desk::new();
-        for n in 0..30 {
-            desk.write(&format!("from/{n}"), vec![b'x'; 1000 * n]);
-        }
-        desk.write("to/7", "theirs");
-        let before = desk.tree("to");
-        let mut run = desk.kstate(&[
-            "sync",
-            &desk.arg("from"),
-            &desk.arg("to"),
-            "--concurrency",
-            "3",
-        ]);
-        let mut child = run
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it runs");
-        let journal = desk.path(".local/state/kstate/journal");
-        let written = || -> u64 {
-            let runs = std::fs::read_dir(&journal).into_iter().flatten().flatten();
-            runs.filter_map(|run| Some(std::fs::metadata(run.path().join("log.jsonl")).ok()?.len()))
-                .sum()
-        };
-        while written() < bytes.max(1) && child.try_wait().expect("it runs").is_none() {
-            std::thread::yield_now();
-        }
-        child.kill().expect("killed");
-        deaths += usize::from(child.wait().expect("it ends").code().is_none());
+    for bytes in (0..30).map(|n| n * 200) {
+        let desk = two_trees();
+        let before = tree(&desk);
+        let args = ["run", &mirror(&desk)];
+        deaths += usize::from(killed_at(&desk, desk.kstate(&args), bytes));
         if history(&desk).is_empty() {
             continue;
         }
         desk.run(&["undo", &newest(&desk)]).with(0);
-        let mut after = desk.tree("to");
-        after.retain(|key, _| !key.starts_with(".kstate/"));
-        assert_eq!(after, before, "killed at {bytes} bytes");
+        assert_eq!(tree(&desk), before, "killed at {bytes} bytes");
     }
     assert!(deaths >= 10, "{deaths}");
+}
+
+#[test]
+fn an_apply_over_files_killed_at_any_byte_goes_on_and_can_be_taken_back() {
+    let mut deaths = 0;
+    for bytes in (0..15).map(|n| n * 400) {
+        let desk = two_trees();
+        let before = tree(&desk);
+        let plan = desk.arg("plan");
+        desk.run(&["plan", &mirror(&desk), "-o", &plan]).with(6);
+        let apply = ["apply", &plan, "--yes", "--concurrency", "3"];
+        deaths += usize::from(killed_at(&desk, desk.kstate(&apply), bytes));
+        desk.run(&apply).with(0);
+        assert_eq!(tree(&desk), desk.tree("from"), "killed at {bytes} bytes");
+        assert_eq!(history(&desk).len(), 1);
+        desk.run(&["undo", &newest(&desk)]).with(0);
+        assert_eq!(tree(&desk), before, "killed at {bytes} bytes");
+    }
+    assert!(deaths >= 5, "{deaths}");
+}
+
+#[test]
+fn an_undo_over_files_killed_at_any_byte_goes_on() {
+    let mut deaths = 0;
+    for bytes in (0..15).map(|n| n * 400) {
+        let desk = two_trees();
+        let before = tree(&desk);
+        desk.run(&["run", &mirror(&desk)]).with(0);
+        let undo = ["undo", &newest(&desk), "--concurrency", "3"];
+        deaths += usize::from(killed_at(&desk, desk.kstate(&undo), bytes));
+        desk.run(&undo).with(0);
+        assert_eq!(tree(&desk), before, "killed at {bytes} bytes");
+        assert_eq!(history(&desk).len(), 2);
+    }
+    assert!(deaths >= 5, "{deaths}");
 }
 
 /// A line that was cut is as if it had never been written.

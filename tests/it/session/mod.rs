@@ -1,8 +1,10 @@
 //! Plans, applying them, and taking runs back: through the built binary.
 
+mod again;
 mod apply;
 mod history;
 mod kill;
+mod locked;
 mod plan;
 mod stale;
 mod undo;

@@ -91,6 +91,24 @@ fn a_script_sees_its_own_writes_in_a_plan() {
 }
 
 #[test]
+fn a_plan_of_the_bytes_that_are_there_has_nothing_to_do() {
+    let desk = Desk::new();
+    desk.write("state/a", "same");
+    let text = format!(
+        "kstate.store.open(\"{}\"):write('a', 'same')",
+        desk.arg("state")
+    );
+    let script = script(&desk, &text);
+    let file = format!("-o{}", desk.arg("plan"));
+    desk.run(&["plan", &script, &file])
+        .with(0)
+        .says("nothing to do");
+    desk.run(&["plan", "show", &desk.arg("plan")]).with(0);
+    desk.write("state/a", "other");
+    desk.run(&["plan", &script, &file]).with(6);
+}
+
+#[test]
 fn a_plan_without_changes_says_so() {
     let desk = Desk::new();
     desk.write("state/a", "1");

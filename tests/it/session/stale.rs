@@ -210,6 +210,29 @@ fn what_the_plan_did_not_look_at_may_change() {
 }
 
 #[test]
+fn objects_of_kstate_itself_are_no_inputs_wherever_they_lie() {
+    let body = "local n = 0 for _ in s:walk() do n = n + 1 end s:write('n', tostring(n))";
+    let (_, ended) = applied_after(body, |desk| {
+        desk.write("state/.kstate/locks/other", "{}");
+        desk.write("state/a/.kstate/locks/other", "{}");
+    });
+    ended.with(0);
+}
+
+#[test]
+fn a_level_that_was_listed_after_a_write_is_an_input_and_no_more() {
+    let body = "s:write('new', '1') s:delete('b/three') \
+        local n = {} for e in s:list() do n[#n + 1] = e.prefix or e.key end \
+        s:write('names', table.concat(n, ' '))";
+    let deeper = |desk: &Desk| desk.write("state/a/deep/er", "x");
+    let (desk, ended) = applied_after(body, deeper);
+    ended.with(0);
+    assert_eq!(desk.read("state/names"), "a/ new target");
+    refused(body, |desk| desk.write("state/c/x", "x"), "c/ is new");
+    refused(body, |desk| desk.write("state/b/x", "x"), "b/x is new");
+}
+
+#[test]
 fn json_lists_what_changed() {
     let (desk, _) = applied_after(READS_ONE, |desk| desk.write("state/a/one", "9"));
     let ended = desk

@@ -3,7 +3,7 @@
 use super::{history, newest, on, script};
 use crate::s3_double::S3Double;
 use crate::scripts::{MOVE, bucket, double_with};
-use crate::support::{Desk, sample};
+use crate::support::{Desk, Ended, sample};
 
 #[test]
 fn a_move_is_taken_back_and_that_too() {
@@ -199,6 +199,70 @@ fn what_undo_could_not_restore_is_said_and_refused_on_demand() {
         .with(0)
         .says("undo could not restore it");
     desk.run(&["undo", &newest(&desk)]).with(5).says("huge");
+}
+
+#[test]
+fn what_was_there_before_is_not_taken_for_a_write_of_the_run() {
+    let desk = Desk::new();
+    desk.write("state/a", "same");
+    let text = format!(
+        r#"local s = kstate.store.open("{}")
+           local written, conflict = s:write("a", "same", {{ if_absent = true }})
+           assert(not written and conflict)
+           s:write("b", "1")"#,
+        desk.arg("state")
+    );
+    desk.run(&["run", &script(&desk, &text)]).with(0);
+    let id = newest(&desk);
+    let told = desk.run(&["history", "show", &id]).with(0).stdout;
+    assert!(!told.contains("/a"), "{told}");
+    // Interrupted after the first line, so that nothing says how it ended.
+    let folder = format!(".local/state/kstate/journal/{id}");
+    let log = desk.read(&format!("{folder}/log.jsonl"));
+    assert!(!log.contains("\"key\":\"a\""), "{log}");
+    desk.run(&["undo", &id]).with(0);
+    assert_eq!(desk.read("state/a"), "same");
+    assert!(!desk.path("state/b").exists());
+}
+
+/// As on a disk that is full: no file may grow beyond a limit, in blocks of 1 KiB.
+fn limited(desk: &Desk, blocks: u32, args: &[&str]) -> Ended {
+    let kstate = desk.kstate(args);
+    let mut shell = std::process::Command::new("bash");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f $0; exec \"$@\""])
+        .arg(blocks.to_string())
+        .arg(kstate.get_program())
+        .args(kstate.get_args())
+        .current_dir(kstate.get_current_dir().unwrap_or(&desk.path("")))
+        .envs(
+            kstate
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    Ended::of(shell)
+}
+
+#[test]
+fn a_journal_on_a_full_disk_stops_the_run_and_can_be_taken_back() {
+    let desk = Desk::new();
+    for n in 0..40 {
+        desk.write(&format!("state/{n:02}"), vec![b'x'; 20_000]);
+    }
+    let before = desk.tree("state");
+    let text = format!(
+        r#"local s = kstate.store.open("{}")
+           for n = 0, 39 do s:write(("%02d"):format(n), "new") end"#,
+        desk.arg("state")
+    );
+    let script = script(&desk, &text);
+    let ended = limited(&desk, 300, &["run", &script]).with(1);
+    ended.says("write the journal");
+    let changed = desk.tree("state");
+    let new = changed.values().filter(|bytes| *bytes == b"new").count();
+    assert!((1..40).contains(&new), "{new}");
+    desk.run(&["undo", &newest(&desk)]).with(0);
+    assert_eq!(desk.tree("state"), before);
 }
 
 #[test]
