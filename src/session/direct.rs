@@ -125,7 +125,7 @@ impl Direct {
         &self,
         journal: &Arc<Journal>,
         key: &Key,
-        mut what: New<'_>,
+        mut what: Source<'_>,
         options: WriteOptions,
     ) -> Result<Option<Meta>> {
         let verb = what.verb();
@@ -169,15 +169,15 @@ impl Direct {
         journal: &Arc<Journal>,
         op: usize,
         key: &Key,
-        what: &mut New<'_>,
+        what: &mut Source<'_>,
         options: &WriteOptions,
     ) -> Result<Option<Meta>> {
         let body = match what {
-            New::Copy { source, from } => {
+            Source::Copy { source, from } => {
                 return self.base.copy_from(source, from, key, options).await;
             }
-            New::Bytes(bytes) => Body::Bytes(bytes.clone()),
-            New::Stream(body) => {
+            Source::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            Source::Stream(body) => {
                 let body = std::mem::replace(body, Body::Bytes(Bytes::new()));
                 self.gate.follow(&self.base, key, journal.summed(op, body))
             }
@@ -233,7 +233,7 @@ impl Direct {
 }
 
 /// What a write puts under a key.
-enum New<'a> {
+enum Source<'a> {
     Bytes(Bytes),
     Stream(Body),
     Copy {
@@ -242,7 +242,7 @@ enum New<'a> {
     },
 }
 
-impl New<'_> {
+impl Source<'_> {
     fn verb(&self) -> &'static str {
         match self {
             Self::Copy { .. } => "copy",
@@ -325,8 +325,8 @@ impl Store for Direct {
             return Ok(written);
         };
         let new = match body {
-            Body::Bytes(bytes) => New::Bytes(bytes),
-            stream @ Body::Stream { .. } => New::Stream(stream),
+            Body::Bytes(bytes) => Source::Bytes(bytes),
+            stream @ Body::Stream { .. } => Source::Stream(stream),
         };
         let written = self.replace(journal, key, new, options).await?;
         written.ok_or_else(|| {
@@ -421,7 +421,7 @@ impl Store for Direct {
             }
             return Ok(copied);
         };
-        let copy = New::Copy { source, from };
+        let copy = Source::Copy { source, from };
         self.replace(journal, key, copy, options.clone()).await
     }
 
