@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::plan::{Observed, SeenListing};
-use super::watched::{UNTAGGED, version_of};
-use crate::store::{Entry, ErrorKind, Key, ListOptions, Place, Result, Store, is_reserved};
+use super::watched::{UNTAGGED, is_input, version_of};
+use crate::store::{Entry, ErrorKind, Key, ListOptions, Place, Result, Store};
 
 /// How many objects are looked at at once.
 const AT_ONCE: usize = 32;
@@ -200,7 +200,7 @@ impl Relisted<'_> {
             {
                 break;
             }
-            if is_reserved(name.trim_end_matches('/')) {
+            if !is_input(name) {
                 continue;
             }
             match &entry {
@@ -251,7 +251,7 @@ impl Relisted<'_> {
                     .until
                     .as_deref()
                     .is_some_and(|until| name > until);
-            if outside || (deeper && self.listing.one_level) || is_reserved(name) {
+            if outside || (deeper && self.listing.one_level) || !is_input(name) {
                 continue;
             }
             expected.insert(name.to_owned(), version);

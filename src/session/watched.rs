@@ -12,7 +12,7 @@ use super::layer::Layer;
 use super::opened::Reached;
 use crate::store::{
     Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object, Place,
-    Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, is_reserved,
+    Precondition, RESERVED, ReadOptions, Result, Store, StoreUrl, WriteOptions,
 };
 
 /// Everything that a run saw.
@@ -77,6 +77,12 @@ pub(super) fn version_of(meta: &Meta) -> String {
     }
 }
 
+/// Whether a run decides by what stands under a name: locks come and go, also those of stores
+/// below.
+pub(super) fn is_input(name: &str) -> bool {
+    !name.split('/').any(|segment| segment == RESERVED)
+}
+
 /// How a version begins that is no tag.
 pub(super) const UNTAGGED: &str = "size:";
 
@@ -90,7 +96,7 @@ impl Sightings {
     }
 
     fn object(&self, store: &Reached, key: &str, version: Option<String>) {
-        let Some(through) = store.through.clone().filter(|_| !is_reserved(key)) else {
+        let Some(through) = store.through.clone().filter(|_| is_input(key)) else {
             return;
         };
         let place = Place {
@@ -172,7 +178,7 @@ impl Reader {
                         sightings.object(&self.listed.store, meta.key.as_str(), version);
                     }
                     Entry::Prefix(name) | Entry::Foreign { name, .. } => {
-                        if !is_reserved(name.trim_end_matches('/')) {
+                        if is_input(name) {
                             self.listed.others.push(name.clone());
                         }
                     }

@@ -31,14 +31,15 @@ pub use key::{InvalidKey, Key};
 pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
 
-/// The folder that is kstate's own, at the top of each store and so anywhere in a larger one:
-/// probes, locks, half-written files. It holds nothing of a cluster's, and no transfer carries it.
+/// The folder below a store's top that is kstate's own: probes, locks, half-written files.
+/// It holds nothing of a cluster's, and no transfer carries it.
 pub const RESERVED: &str = ".kstate";
 
 /// Whether a key is kstate's own and no part of the state.
 #[must_use]
 pub fn is_reserved(key: &str) -> bool {
-    key.split('/').any(|segment| segment == RESERVED)
+    key.strip_prefix(RESERVED)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// An opaque version of an object; it changes whenever the bytes change.
@@ -433,7 +434,6 @@ mod tests {
     #[test]
     fn reserved_is_a_whole_segment() {
         assert!(is_reserved(".kstate/probe/1"));
-        assert!(is_reserved("nested/store/.kstate/locks/store"));
         assert!(!is_reserved(".kstate2/config"));
     }
 }
