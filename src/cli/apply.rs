@@ -80,6 +80,9 @@ impl Apply {
             );
         }
         if context.dry_run() {
+            if context.json {
+                print_json(&json!({ "dry_run": true, "done": before, "not_done": remaining }))?;
+            }
             tracing::info!(
                 "{} would be made; nothing was written",
                 count(remaining as u64, "change")

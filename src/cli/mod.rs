@@ -177,8 +177,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
         // Runs on a thread of its own kind, before this.
         Command::Run(_) | Command::Plan(_) => Ok(Exit::DONE),
-        Command::Apply(apply) => apply.run(context).await,
-        Command::Undo(undo) => undo.run(context).await,
+        // These tell themselves what they would do.
+        Command::Apply(apply) => return apply.run(context).await,
+        Command::Undo(undo) => return undo.run(context).await,
         Command::History(history) => history.run(context),
         Command::Ls(ls) => ls.run(context).await,
         Command::Cat(cat) => cat.run(context).await,

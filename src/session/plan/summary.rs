@@ -229,6 +229,16 @@ impl Summary {
             totals += sum;
         }
         stores.sort_by_key(|store| store.store);
+        for store in &mut stores {
+            // What stands in no cluster comes last.
+            store.groups.sort_by(|a, b| {
+                let order = |group: &Group| (group.cluster.is_none(), group.cluster.clone());
+                order(a).cmp(&order(b))
+            });
+            for group in &mut store.groups {
+                group.objects.sort_by(|a, b| a.key.cmp(&b.key));
+            }
+        }
         Self { stores, totals }
     }
 }

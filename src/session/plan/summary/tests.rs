@@ -173,13 +173,13 @@ fn steps_on_one_object_count_once_as_what_they_come_to() {
         .copy((0, "x"), (0, "c/copied"), None, 7)
         .copy((0, "x"), (0, "c/over"), Some(b"1"), 9);
     let expected = [
-        ("c/fleeting", Effect::Nothing, 2),
-        ("c/new", Effect::Create, 2),
-        ("c/there-and-back", Effect::Nothing, 2),
-        ("c/gone", Effect::Delete, 2),
         ("c/anew", Effect::Change, 2),
         ("c/copied", Effect::Copy, 1),
+        ("c/fleeting", Effect::Nothing, 2),
+        ("c/gone", Effect::Delete, 2),
+        ("c/new", Effect::Create, 2),
         ("c/over", Effect::Replace, 1),
+        ("c/there-and-back", Effect::Nothing, 2),
     ];
     let expected = expected.map(|(key, net, steps)| (key.to_owned(), net, steps));
     assert_eq!(nets(&draft), expected);
@@ -198,11 +198,12 @@ fn steps_on_one_object_count_once_as_what_they_come_to() {
 }
 
 #[test]
-fn stores_and_clusters_keep_their_order() {
+fn stores_keep_their_order_and_clusters_are_sorted() {
     let mut draft = Draft::over(&["s3://one", "s3://two"]);
     draft
         .write(1, "b.example.com/config", None, b"x")
         .write(0, "top", None, b"x")
+        .write(1, "top", None, b"x")
         .write(1, "a.example.com/config", None, b"x")
         .write(1, "b.example.com/addons/x", None, b"x");
     let summary = Summary::of(&draft.0);
@@ -223,7 +224,11 @@ fn stores_and_clusters_keep_their_order() {
             (0, vec![(None, 1)]),
             (
                 1,
-                vec![(Some("b.example.com"), 2), (Some("a.example.com"), 1)]
+                vec![
+                    (Some("a.example.com"), 1),
+                    (Some("b.example.com"), 2),
+                    (None, 1)
+                ]
             ),
         ]
     );
