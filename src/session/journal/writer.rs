@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use tokio::sync::oneshot;
@@ -101,10 +102,18 @@ impl Drop for Writer {
     }
 }
 
+/// How long to wait for more to write when the last sync was no longer ago than this.
+const GATHER: Duration = Duration::from_millis(1);
+
 fn write_all(mut log: Tail, queue: &Receiver<Message>) {
     let mut lines = Vec::new();
     let mut waiting = Vec::new();
+    let mut synced: Option<Instant> = None;
     while let Ok(first) = queue.recv() {
+        // Others are about to ask for the same: one sync for all of them costs no more.
+        if synced.is_some_and(|at| at.elapsed() < GATHER) {
+            std::thread::sleep(GATHER);
+        }
         for message in std::iter::once(first).chain(queue.try_iter()) {
             lines.extend_from_slice(&message.lines);
             waiting.extend(message.durable);
@@ -114,6 +123,9 @@ fn write_all(mut log: Tail, queue: &Receiver<Message>) {
             tracing::warn!("cannot write to the journal: {error}");
             // What comes later may refer to it.
             log.broken = true;
+        }
+        if !waiting.is_empty() {
+            synced = Some(Instant::now());
         }
         lines.clear();
         for waiter in waiting.drain(..) {
