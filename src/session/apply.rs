@@ -197,7 +197,10 @@ impl Apply {
                 let bytes = self.plan.contents.get(content).cloned();
                 let bytes = bytes.ok_or_else(|| broken("it lacks the content of a step"))?;
                 Act::Write {
-                    body: Box::new(|| async { Ok(Body::Bytes(bytes)) }.boxed()),
+                    body: Box::new(move || {
+                        let bytes = bytes.clone();
+                        async { Ok(Body::Bytes(bytes)) }.boxed()
+                    }),
                     size: *size,
                     options: WriteOptions {
                         content_type: content_type.clone(),

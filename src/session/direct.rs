@@ -130,7 +130,7 @@ impl Direct {
     ) -> Result<Option<Meta>> {
         let verb = what.verb();
         let able = self.base.capabilities();
-        let can_pin = able.if_absent && able.if_match && what.is_repeatable(&able);
+        let mut can_pin = able.if_absent && able.if_match && what.is_repeatable(&able);
         let conditions = (&options.precondition, &options.believed);
         let mut tries = TRIES;
         loop {
@@ -154,6 +154,12 @@ impl Direct {
                 Err(error) if again && error.is_conflict() => {
                     begun.void();
                     tries -= 1;
+                    continue;
+                }
+                // Some services say only now that they compare nothing.
+                Err(error) if again && *error.kind() == ErrorKind::Unsupported => {
+                    begun.void();
+                    can_pin = false;
                     continue;
                 }
                 ref result => {
@@ -346,7 +352,7 @@ impl Store for Direct {
             }
             return Ok(());
         };
-        let can_pin = self.base.capabilities().delete_if_match;
+        let mut can_pin = self.base.capabilities().delete_if_match;
         let conditions = (&precondition, &Precondition::None);
         let mut tries = TRIES;
         loop {
@@ -370,6 +376,12 @@ impl Store for Direct {
             if again && result.as_ref().is_err_and(Error::is_conflict) {
                 begun.void();
                 tries -= 1;
+                continue;
+            }
+            let unsupported = |error: &Error| *error.kind() == ErrorKind::Unsupported;
+            if again && result.as_ref().is_err_and(unsupported) {
+                begun.void();
+                can_pin = false;
                 continue;
             }
             self.settle(begun, Fate::Deleted, &result, |()| None);

@@ -39,7 +39,7 @@ pub(super) enum Act {
 
 /// Gives the bytes of a write when its turn comes.
 pub(super) type Bytes =
-    Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Result<Body>> + Send>;
+    Box<dyn Fn() -> futures::future::BoxFuture<'static, Result<Body>> + Send + Sync>;
 
 /// What came of a task.
 #[derive(Clone, Debug)]
@@ -235,8 +235,15 @@ async fn act(
             size,
             options,
         } => {
-            let options = held_to(&*store, &key, options, precondition, size).await?;
-            store.write(&key, body().await?, options).await?
+            let held = held_to(&*store, &key, &options, &precondition, size).await?;
+            match store.write(&key, body().await?, held).await {
+                // Some services say only now that they compare nothing.
+                Err(error) if *error.kind() == ErrorKind::Unsupported => {
+                    let held = checked(&*store, &key, &options, &precondition).await?;
+                    store.write(&key, body().await?, held).await?
+                }
+                written => written?,
+            }
         }
         Act::Copy {
             source, key: from, ..
@@ -268,8 +275,8 @@ async fn act(
 async fn held_to(
     store: &dyn Store,
     key: &Key,
-    options: WriteOptions,
-    precondition: Precondition,
+    options: &WriteOptions,
+    precondition: &Precondition,
     size: u64,
 ) -> Result<WriteOptions> {
     let able = store.capabilities();
@@ -281,14 +288,23 @@ async fn held_to(
     if can && able.max_conditional.is_none_or(|most| size <= most) {
         return Ok(WriteOptions {
             believed: precondition.clone(),
-            precondition,
-            ..options
+            precondition: precondition.clone(),
+            ..options.clone()
         });
     }
-    check(store, key, &precondition).await?;
+    checked(store, key, options, precondition).await
+}
+
+async fn checked(
+    store: &dyn Store,
+    key: &Key,
+    options: &WriteOptions,
+    precondition: &Precondition,
+) -> Result<WriteOptions> {
+    check(store, key, precondition).await?;
     Ok(WriteOptions {
-        believed: precondition,
-        ..options
+        believed: precondition.clone(),
+        ..options.clone()
     })
 }
 

@@ -311,7 +311,10 @@ impl Undo {
                 let (log, kept) = (Arc::clone(&self.log), kept.clone());
                 let (store, key) = (Arc::clone(store), chain.key.clone());
                 Act::Write {
-                    body: Box::new(|| async { kept_body(log, kept, store, key).await }.boxed()),
+                    body: Box::new(move || {
+                        let (log, kept) = (Arc::clone(&log), kept.clone());
+                        kept_body(log, kept, Arc::clone(&store), key.clone()).boxed()
+                    }),
                     size: *size,
                     options: WriteOptions {
                         content_type: content_type.clone(),

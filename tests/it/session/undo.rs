@@ -1,7 +1,7 @@
 //! Taking runs back.
 
 use super::{history, newest, on, script};
-use crate::s3_double::S3Double;
+use crate::s3_double::{Personality, S3Double};
 use crate::scripts::{MOVE, bucket, double_with};
 use crate::support::{Desk, Ended, sample};
 
@@ -223,6 +223,37 @@ fn what_was_there_before_is_not_taken_for_a_write_of_the_run() {
     desk.run(&["undo", &id]).with(0);
     assert_eq!(desk.read("state/a"), "same");
     assert!(!desk.path("state/b").exists());
+}
+
+#[test]
+fn where_nothing_is_compared_runs_applies_and_undos_look_before_they_write() {
+    let desk = Desk::new();
+    let spaces = S3Double::builder()
+        .personality(Personality::Spaces)
+        .bucket("bucket");
+    let double = spaces.start();
+    double.put("bucket", "changed", "old");
+    double.put("bucket", "deleted", "old");
+    let before = bucket(&double, "bucket");
+    let script = script(
+        &desk,
+        r#"local s = kstate.store.open("s3://bucket")
+           s:write("changed", "new") s:write("created", "new") s:delete("deleted")"#,
+    );
+    on(&desk, &double, &["run", &script]).with(0);
+    let after = bucket(&double, "bucket");
+    assert_ne!(after, before);
+    on(&desk, &double, &["undo", &newest(&desk)]).with(0);
+    assert_eq!(bucket(&double, "bucket"), before);
+    let plan = desk.arg("plan");
+    on(&desk, &double, &["plan", &script, "-o", &plan]).with(6);
+    on(&desk, &double, &["apply", &plan, "--yes"]).with(0);
+    assert_eq!(bucket(&double, "bucket"), after);
+    double.put("bucket", "changed", "theirs");
+    on(&desk, &double, &["undo", &newest(&desk)]).with(4);
+    let mut theirs = before.clone();
+    theirs.insert("changed".to_owned(), b"theirs".to_vec());
+    assert_eq!(bucket(&double, "bucket"), theirs);
 }
 
 /// As on a disk that is full: no file may grow beyond a limit, in blocks of 1 KiB.
