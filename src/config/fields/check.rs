@@ -1,0 +1,244 @@
+//! Whether a value fits its field, as kOps reads it: its decoder converts nothing.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_yaml::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Field, Type};
+use crate::merge::document::{Path, Step};
+
+/// Why a value is not taken. The message goes on from the name of the field: "must be …".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, when that is clear.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A place in a document that doesn't fit the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where, from the top of the document.
+    pub path: Path,
+    /// What is wrong there.
+    pub problem: Problem,
+}
+
+/// What is wrong with a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// kOps has no such field.
+    Unknown,
+    /// The value is none for this field.
+    Wrong(Refusal),
+}
+
+/// All that doesn't fit in a value and below it, in the order of the text and at most `limit`.
+/// A null fits everywhere: it is as good as nothing.
+#[must_use]
+pub fn misfits(field: Field, value: &Value, path: &Path, limit: usize) -> Vec<Misfit> {
+    let mut found = Vec::new();
+    let mut path = path.clone();
+    collect(field, value, &mut path, limit, &mut found);
+    found
+}
+
+fn collect(field: Field, value: &Value, path: &mut Path, limit: usize, found: &mut Vec<Misfit>) {
+    if found.len() >= limit {
+        return;
+    }
+    let entries: Vec<(Step, &Value)> = match (field.holds(), value) {
+        (Type::List, Value::Sequence(elements)) => {
+            let steps = (0..).map(Step::Index);
+            steps.zip(elements).collect()
+        }
+        (Type::Map | Type::Object, Value::Mapping(entries)) => entries
+            .iter()
+            .map(|(key, value)| (Step::Key(key_text(key)), value))
+            .collect(),
+        (holds, value) => {
+            if let Err(refusal) = scalar(holds, value) {
+                found.push(misfit(path, Problem::Wrong(refusal)));
+            }
+            return;
+        }
+    };
+    for (step, value) in entries {
+        if found.len() >= limit {
+            return;
+        }
+        let inner = field.step(&step);
+        path.0.push(step);
+        match inner {
+            Some(inner) => collect(inner, value, path, limit, found),
+            None => found.push(misfit(path, Problem::Unknown)),
+        }
+        path.0.pop();
+    }
+}
+
+fn misfit(path: &Path, problem: Problem) -> Misfit {
+    Misfit {
+        path: path.clone(),
+        problem,
+    }
+}
+
+/// A key as kOps takes it: JSON knows only strings.
+fn key_text(key: &Value) -> String {
+    match key {
+        Value::String(key) => key.clone(),
+        Value::Bool(key) => key.to_string(),
+        Value::Number(key) => key.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Whether a value fits a field that has no fields below it.
+pub(super) fn scalar(holds: Type, value: &Value) -> Result<(), Refusal> {
+    let is_good = match (holds, value) {
+        (Type::Any, _)
+        | (_, Value::Null)
+        | (Type::String | Type::IntOrString, Value::String(_))
+        | (Type::Boolean, Value::Bool(_))
+        | (Type::Quantity, Value::Number(_)) => true,
+        (Type::Int32 | Type::IntOrString, Value::Number(number)) => number
+            .as_i64()
+            .is_some_and(|number| i32::try_from(number).is_ok()),
+        (Type::Int64, Value::Number(number)) => number.is_i64(),
+        (Type::Quantity, Value::String(text)) => is_quantity(text),
+        (Type::Duration, Value::String(text)) => is_duration(text),
+        (Type::Bytes, Value::String(text)) => BASE64_STANDARD.decode(text).is_ok(),
+        (Type::Time, Value::String(text)) => OffsetDateTime::parse(text, &Rfc3339).is_ok(),
+        _ => false,
+    };
+    if is_good {
+        return Ok(());
+    }
+    let found = found(holds, value);
+    let refusal = Refusal::new(format!("must be {holds}, not {found}"));
+    Err(match hint(holds, value) {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    })
+}
+
+/// What a value is, without its text, which may be a secret.
+fn found(holds: Type, value: &Value) -> &'static str {
+    match (holds, value) {
+        (Type::Int32 | Type::Int64 | Type::IntOrString, Value::Number(number)) => {
+            match (number.is_f64(), holds) {
+                (true, _) => "a fraction",
+                (false, Type::Int64) => "one beyond 64 bits",
+                (false, _) => "one beyond 32 bits",
+            }
+        }
+        (Type::Quantity | Type::Duration | Type::Bytes | Type::Time, Value::String(_)) => {
+            "this text"
+        }
+        (_, Value::Null) => "nothing",
+        (_, Value::Bool(_)) => "a boolean",
+        (_, Value::Number(_)) => "a number",
+        (_, Value::String(_)) => "a string",
+        (_, Value::Sequence(_)) => "a list",
+        (_, Value::Mapping(_)) => "a map",
+        (_, Value::Tagged(_)) => "a value with a tag",
+    }
+}
+
+fn hint(holds: Type, value: &Value) -> Option<String> {
+    let hint = match (holds, value) {
+        (Type::Boolean, Value::String(text)) => {
+            format!("write {}", boolean_word(text)?)
+        }
+        (Type::String, Value::Number(_) | Value::Bool(_)) => "put it in quotes".to_owned(),
+        (Type::Int32 | Type::Int64, Value::String(text)) => {
+            let _: i64 = text.parse().ok()?;
+            "write it without quotes".to_owned()
+        }
+        (Type::Duration, _) => "write it like 30s or 1h30m, without days".to_owned(),
+        (Type::Quantity, Value::String(_)) => "write it like 500m, 2 or 1Gi".to_owned(),
+        (Type::Time, _) => "write it like 2026-01-31T12:00:00Z".to_owned(),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// What YAML 1.1, which kOps reads, takes for a boolean though YAML 1.2 takes it for a string.
+#[must_use]
+pub fn boolean_word(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "True" | "TRUE" | "true" => {
+            Some(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "False" | "FALSE" | "false" => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+/// Whether Kubernetes takes a text for an amount (`resource.Quantity`).
+fn is_quantity(text: &str) -> bool {
+    const SUFFIXES: [&str; 16] = [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ];
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let Some(suffix) = after_number(unsigned) else {
+        return false;
+    };
+    let exponent = suffix.strip_prefix(['e', 'E']).map(|exponent| {
+        let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+    });
+    SUFFIXES.contains(&suffix) || exponent == Some(true)
+}
+
+/// Whether Go takes a text for a time span (`time.ParseDuration`).
+fn is_duration(text: &str) -> bool {
+    const UNITS: [&str; 8] = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"];
+    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    let mut parts = 0;
+    while let Some(after) = after_number(rest) {
+        let end = after
+            .find(|c: char| c == '.' || c.is_ascii_digit())
+            .unwrap_or(after.len());
+        if !UNITS.contains(&&after[..end]) {
+            return false;
+        }
+        rest = &after[end..];
+        parts += 1;
+    }
+    parts > 0 && rest.is_empty()
+}
+
+/// What follows the decimal number at the start of a text; `None` when it starts with none.
+fn after_number(text: &str) -> Option<&str> {
+    let end = text
+        .find(|c: char| c != '.' && !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    let has_digit = number.bytes().any(|byte| byte.is_ascii_digit());
+    (has_digit && number.matches('.').count() <= 1).then_some(rest)
+}
