@@ -11,6 +11,7 @@ pub mod references;
 pub mod rewrite;
 pub mod settings;
 pub mod state_store;
+pub mod validate;
 
 use crate::store::{Error, ErrorKind};
 

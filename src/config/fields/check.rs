@@ -56,50 +56,79 @@ pub enum Problem {
 #[must_use]
 pub fn misfits(field: Field, value: &Value, path: &Path, limit: usize) -> Vec<Misfit> {
     let mut found = Vec::new();
-    let mut path = path.clone();
-    collect(field, value, &mut path, limit, &mut found);
+    leaves(
+        field,
+        value,
+        &mut path.clone(),
+        &mut |path, field, value| {
+            let problem = match field {
+                Some(field) => scalar(field.holds(), value).err().map(Problem::Wrong),
+                None => Some(Problem::Unknown),
+            };
+            if let Some(problem) = problem {
+                let path = path.clone();
+                found.push(Misfit { path, problem });
+            }
+            found.len() < limit
+        },
+    );
     found
 }
 
-fn collect(field: Field, value: &Value, path: &mut Path, limit: usize, found: &mut Vec<Misfit>) {
-    if found.len() >= limit {
-        return;
-    }
-    let entries: Vec<(Step, &Value)> = match (field.holds(), value) {
-        (Type::List, Value::Sequence(elements)) => {
-            let steps = (0..).map(Step::Index);
-            steps.zip(elements).collect()
-        }
+/// The strings that YAML 1.1, which kOps reads, takes for something else unless they stand in
+/// quotes, at most `limit`.
+#[must_use]
+pub fn words(field: Field, value: &Value, limit: usize) -> Vec<Path> {
+    let mut found = Vec::new();
+    leaves(
+        field,
+        value,
+        &mut Path::default(),
+        &mut |path, field, value| {
+            let is_string = field.is_some_and(|field| field.holds() == Type::String);
+            if is_string && value.as_str().is_some_and(is_word) {
+                found.push(path.clone());
+            }
+            found.len() < limit
+        },
+    );
+    found
+}
+
+fn is_word(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = unsigned.contains('_')
+        && unsigned.starts_with(|c: char| c.is_ascii_digit())
+        && unsigned.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    is_number || boolean_word(text).is_some()
+}
+
+type Visit<'a> = dyn FnMut(&Path, Option<Field>, &Value) -> bool + 'a;
+
+/// Visits what has nothing below it, and what has no field or another shape than its field, until
+/// the visitor has seen enough.
+fn leaves(field: Field, value: &Value, path: &mut Path, visit: &mut Visit<'_>) -> bool {
+    match (field.holds(), value) {
+        (Type::List, Value::Sequence(elements)) => elements
+            .iter()
+            .enumerate()
+            .all(|(index, value)| below(field, Step::Index(index), value, path, visit)),
         (Type::Map | Type::Object, Value::Mapping(entries)) => entries
             .iter()
-            .map(|(key, value)| (Step::Key(key_text(key)), value))
-            .collect(),
-        (holds, value) => {
-            if let Err(refusal) = scalar(holds, value) {
-                found.push(misfit(path, Problem::Wrong(refusal)));
-            }
-            return;
-        }
-    };
-    for (step, value) in entries {
-        if found.len() >= limit {
-            return;
-        }
-        let inner = field.step(&step);
-        path.0.push(step);
-        match inner {
-            Some(inner) => collect(inner, value, path, limit, found),
-            None => found.push(misfit(path, Problem::Unknown)),
-        }
-        path.0.pop();
+            .all(|(key, value)| below(field, Step::Key(key_text(key)), value, path, visit)),
+        _ => visit(path, Some(field), value),
     }
 }
 
-fn misfit(path: &Path, problem: Problem) -> Misfit {
-    Misfit {
-        path: path.clone(),
-        problem,
-    }
+fn below(field: Field, step: Step, value: &Value, path: &mut Path, visit: &mut Visit<'_>) -> bool {
+    let inner = field.step(&step);
+    path.0.push(step);
+    let goes_on = match inner {
+        Some(inner) => leaves(inner, value, path, visit),
+        None => visit(path, None, value),
+    };
+    path.0.pop();
+    goes_on
 }
 
 /// A key as kOps takes it: JSON knows only strings.

@@ -16,7 +16,7 @@ use std::fmt;
 use crate::merge::document::{Path, Step};
 
 pub use alias::from_internal;
-pub use check::{Misfit, Problem, Refusal, boolean_word, misfits};
+pub use check::{Misfit, Problem, Refusal, boolean_word, misfits, words};
 pub use nearest::nearest;
 pub use value::parse_value;
 
@@ -188,4 +188,4 @@ pub fn resolve(kind: Kind, path: &Path) -> Result<(Path, Field), Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -26,7 +26,7 @@ pub(super) fn cluster(text: &str) -> Field {
 }
 
 /// The rows of a table of expectations: a line each, the columns between bars.
-pub(super) fn rows_of<const N: usize>(table: &str) -> Vec<[&str; N]> {
+pub(in crate::config) fn rows_of<const N: usize>(table: &str) -> Vec<[&str; N]> {
     let columns = |line| str::split(line, '|').map(str::trim).collect::<Vec<_>>();
     let lines = table.lines().filter(|line| !line.trim().is_empty());
     lines

@@ -1,0 +1,188 @@
+//! The rules of a `Cluster` by itself.
+
+use serde_yaml::Value;
+
+use super::report::{Report, at, element};
+use super::{etcd, forms, network};
+
+/// The clouds, as `spec.cloudProvider` names them.
+const CLOUDS: [&str; 9] = [
+    "aws",
+    "azure",
+    "digitalocean",
+    "gce",
+    "hetzner",
+    "linode",
+    "metal",
+    "openstack",
+    "scaleway",
+];
+
+/// The plugins below `spec.networking` of which there can be one. `cni` only says that the user
+/// brings one.
+const PLUGINS: [&str; 14] = [
+    "kubenet",
+    "external",
+    "kopeio",
+    "weave",
+    "flannel",
+    "calico",
+    "canal",
+    "kuberouter",
+    "romana",
+    "amazonvpc",
+    "cilium",
+    "lyftvpc",
+    "gce",
+    "kindnet",
+];
+
+pub(super) fn check(report: &mut Report<'_>) {
+    full_name(report);
+    kubernetes_version(report);
+    cloud(report);
+    plugins(report);
+    one_of(
+        report,
+        &["spec", "topology", "dns", "type"],
+        &["Public", "Private", "None"],
+    );
+    one_of(
+        report,
+        &["spec", "updatePolicy"],
+        &["automatic", "external"],
+    );
+    discovery(report);
+    sysctls(report);
+    if report.object.has(&["spec", "assets", "containerProxy"])
+        && report.object.has(&["spec", "assets", "containerRegistry"])
+    {
+        report.error(
+            &at(&["spec", "assets", "containerProxy"]),
+            "spec.assets.containerProxy and containerRegistry exclude each other",
+        );
+    }
+    network::check(report);
+    etcd::check(report);
+}
+
+fn full_name(report: &mut Report<'_>) {
+    let object = report.object;
+    let management = object.text(&["metadata", "annotations", "kops.kubernetes.io/management"]);
+    let name = object.text(&["metadata", "name"]);
+    if let Some(name) = name
+        && !name.contains('.')
+        && management != Some("imported")
+    {
+        report.error_with(
+            &at(&["metadata", "name"]),
+            format!("metadata.name '{name}' is not a full DNS name"),
+            "kOps asks for one with a zone, such as name.example.com".to_owned(),
+        );
+    }
+}
+
+fn kubernetes_version(report: &mut Report<'_>) {
+    let path = at(&["spec", "kubernetesVersion"]);
+    match report.object.get(&["spec", "kubernetesVersion"]) {
+        None | Some(Value::Null) => report.error(&path, "spec.kubernetesVersion is missing"),
+        Some(Value::String(text)) if !forms::is_kubernetes_version(text) => report.error_with(
+            &path,
+            format!("spec.kubernetesVersion '{text}' is no version of Kubernetes"),
+            "write it like 1.33.1".to_owned(),
+        ),
+        Some(_) => {}
+    }
+}
+
+fn cloud(report: &mut Report<'_>) {
+    let path = at(&["spec", "cloudProvider"]);
+    match report.object.get(&["spec", "cloudProvider"]) {
+        None | Some(Value::Null) => report.error_with(
+            &path,
+            "spec.cloudProvider is missing",
+            format!("kOps knows {}", CLOUDS.join(", ")),
+        ),
+        Some(Value::String(_)) => one_of(report, &["spec", "cloudProvider"], &CLOUDS),
+        Some(_) => {}
+    }
+}
+
+fn plugins(report: &mut Report<'_>) {
+    let object = report.object;
+    let taken: Vec<&str> = PLUGINS
+        .into_iter()
+        .filter(|plugin| object.has(&["spec", "networking", plugin]))
+        .collect();
+    if let [first, second, ..] = taken.as_slice() {
+        report.error(
+            &at(&["spec", "networking", second]),
+            format!("spec.networking has both {first} and {second}; there can be one plugin"),
+        );
+    }
+}
+
+fn discovery(report: &mut Report<'_>) {
+    const FIELD: &str = "serviceAccountIssuerDiscovery";
+    let object = report.object;
+    let store = object.text(&["spec", FIELD, "discoveryStore"]);
+    let path = at(&["spec", FIELD, "discoveryStore"]);
+    if store.is_some()
+        && object
+            .text(&["spec", FIELD, "discoveryService", "url"])
+            .is_some()
+    {
+        report.error(
+            &path,
+            format!("{path} and discoveryService.url exclude each other"),
+        );
+    }
+    let bucket = store.and_then(|store| store.strip_prefix("s3://"));
+    let bucket = bucket.and_then(|rest| rest.split('/').next());
+    if let Some(bucket) = bucket
+        && bucket.contains('.')
+    {
+        report.error_with(
+            &path,
+            format!("the bucket '{bucket}' of {path} has a dot in its name"),
+            "S3's certificate covers no such name; take a bucket without dots".to_owned(),
+        );
+    }
+}
+
+/// Kernel parameters of a cluster or an instance group.
+pub(super) fn sysctls(report: &mut Report<'_>) {
+    let list = at(&["spec", "sysctlParameters"]);
+    for (index, parameter) in report
+        .object
+        .list(&["spec", "sysctlParameters"])
+        .iter()
+        .enumerate()
+    {
+        if parameter.as_str().is_some_and(|text| !text.contains('=')) {
+            let path = element(&list, index, "");
+            report.error(&path, format!("{path} must be like name=value"));
+        }
+    }
+}
+
+/// A text that must be one of a few words.
+pub(super) fn one_of(report: &mut Report<'_>, names: &[&str], known: &[&str]) {
+    if let Some(text) = report.object.text(names)
+        && !known.contains(&text)
+    {
+        let path = at(names);
+        let near = crate::text::did_you_mean(short(text), known.iter().copied());
+        report.error_with(
+            &path,
+            format!("{path} can't be '{}'{near}", short(text)),
+            format!("kOps knows {}", known.join(", ")),
+        );
+    }
+}
+
+/// The start of a text that may be long.
+pub(super) fn short(text: &str) -> &str {
+    let end = text.char_indices().nth(60).map_or(text.len(), |(at, _)| at);
+    &text[..end]
+}

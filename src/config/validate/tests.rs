@@ -1,0 +1,455 @@
+use super::*;
+use crate::config::fields::tests::rows_of;
+use crate::merge::document::Document;
+
+mod real;
+
+const CLUSTER: &str = "\
+apiVersion: kops.k8s.io/v1alpha2
+kind: Cluster
+metadata:
+  name: c.example.com
+spec:
+  assets: {containerProxy: p}
+  cloudProvider: aws
+  etcdClusters:
+  - name: main
+    etcdMembers: [{name: a, instanceGroup: master-a}]
+  - name: events
+    etcdMembers: [{name: a, instanceGroup: master-a}]
+  kubelet: {maxPods: 110, anonymousAuth: false}
+  kubernetesVersion: 1.33.1
+  networkCIDR: 10.0.0.0/16
+  networking: {cilium: {}}
+  nonMasqueradeCIDR: 100.64.0.0/10
+  sshAccess: [1.2.3.4/32, pl-1]
+  subnets:
+  - {name: a, type: Public, cidr: 10.0.1.0/24, zone: eu-1a}
+  - {name: b, type: Private, cidr: 10.0.2.0/24, zone: eu-1b}
+  topology: {dns: {type: Public}}
+";
+
+const MASTER: &str = "\
+apiVersion: kops.k8s.io/v1alpha2
+kind: InstanceGroup
+metadata:
+  labels: {kops.k8s.io/cluster: c.example.com}
+  name: master-a
+spec:
+  maxSize: 1
+  minSize: 1
+  role: Master
+  subnets: [a]
+";
+
+const NODES: &str = "\
+apiVersion: kops.k8s.io/v1alpha2
+kind: InstanceGroup
+metadata:
+  labels: {kops.k8s.io/cluster: c.example.com}
+  name: nodes
+spec:
+  maxSize: 3
+  minSize: 1
+  role: Node
+  subnets: [a, b]
+  volumes: [{device: /dev/b, size: 20}]
+  volumeMounts: [{device: /dev/b, filesystem: ext4, path: /b}]
+";
+
+fn document(text: &str) -> Document {
+    Document::parse(text).unwrap_or_else(|fault| panic!("{fault}\n{text}"))
+}
+
+/// What is found in a cluster of these three files, each as `error: message; hint`.
+fn findings(cluster: &str, master: &str, nodes: &str) -> Vec<Finding> {
+    let texts = [cluster, master, nodes].map(document);
+    let names = ["c.example.com", "master-a", "nodes"];
+    let files = ["config", "instancegroup/master-a", "instancegroup/nodes"];
+    let object = |index: usize| Object {
+        file: files[index],
+        name: Some(names[index]),
+        document: &texts[index],
+        part: 0,
+    };
+    super::cluster(object(0), &[object(1), object(2)])
+}
+
+fn said(finding: &Finding) -> String {
+    let hint = finding.hint.as_ref().map(|hint| format!("; {hint}"));
+    format!(
+        "{}: {}{}",
+        finding.severity,
+        finding.message,
+        hint.unwrap_or_default()
+    )
+}
+
+/// In each row a text, what takes its place, and what is said then.
+fn check(table: &str, find: impl Fn(&dyn Fn(&str) -> String) -> Vec<Finding>) {
+    for [from, to, words] in rows_of(table) {
+        let edited = std::cell::Cell::new(false);
+        let found = find(&|text: &str| {
+            edited.set(edited.get() || text.contains(from));
+            text.replacen(from, &to.replace("\\n", "\n"), 1)
+        });
+        assert!(edited.get(), "{from} is nowhere");
+        let found: Vec<String> = found.iter().map(said).collect();
+        let is_said = found.iter().any(|said| said.contains(words));
+        assert!(is_said, "{from} => {to}: {found:#?}");
+    }
+}
+
+fn in_cluster(table: &str) {
+    check(table, |edit| findings(&edit(CLUSTER), MASTER, NODES));
+}
+
+#[test]
+fn a_good_cluster_has_no_findings() {
+    assert_eq!(findings(CLUSTER, MASTER, NODES), []);
+}
+
+#[test]
+fn fields_are_known_and_hold_what_they_should() {
+    in_cluster(
+        "
+        maxPods: 110 | maxPod: 110 | error: kOps 1.37 knows no field spec.kubelet.maxPod of Cluster and drops it when it writes the file; did you mean spec.kubelet.maxPods?
+        kubelet: {maxPods: 110 | maxPods: 110\\n  kubelet: {x: 1 | no field spec.maxPods of Cluster and drops it when it writes the file; did you mean spec.kubelet.maxPods?
+        assets: | controlPlaneKubelet: {}\\n  assets: | error: kOps 1.37 knows no field spec.controlPlaneKubelet of Cluster and drops it when it writes the file; in v1alpha2 it is spec.masterKubelet
+        assets: | configStore: {base: s3://b}\\n  assets: | error: spec.configStore must be a string, not a map; in v1alpha2 spec.configStore.base is spec.configBase
+        maxPods: 110 | maxPods: '110' | error: spec.kubelet.maxPods must be an integer, not a string; write it without quotes
+        kubernetesVersion: 1.33.1 | kubernetesVersion: 1.33 | error: spec.kubernetesVersion must be a string, not a number; put it in quotes
+        anonymousAuth: false | anonymousAuth: no | warning: spec.kubelet.anonymousAuth is false to kOps, which reads YAML 1.1, but a string to most; write false
+        anonymousAuth: false | anonymousAuth: 'no' | error: spec.kubelet.anonymousAuth must be a boolean, not a string; write false
+        containerProxy: p | containerProxy: on | error: spec.assets.containerProxy is no string to kOps, which reads YAML 1.1; put it in quotes
+        containerProxy: p | containerProxy: 1_0 | error: spec.assets.containerProxy is no string to kOps
+        ",
+    );
+    let quoted = CLUSTER.replace("containerProxy: p", "containerProxy: 'on'");
+    assert_eq!(findings(&quoted, MASTER, NODES), []);
+}
+
+#[test]
+fn an_object_says_what_it_is() {
+    in_cluster(
+        "
+        kind: Cluster | kind: Keyset | error: is a Keyset, not a Cluster
+        kind: Cluster | | error: kind is missing
+        kops.k8s.io/v1alpha2 | v1 | error: kOps knows no apiVersion 'v1'; it stores kops.k8s.io/v1alpha2
+        apiVersion: kops.k8s.io/v1alpha2 | | error: apiVersion is missing; write kops.k8s.io/v1alpha2
+        name: c.example.com | | error: metadata.name is missing
+        name: c.example.com | name: C.example.com | error: metadata.name 'C.example.com' is no DNS name: it may hold only
+        name: c.example.com | name: d.example.com | error: metadata.name is 'd.example.com', but kOps looks for 'c.example.com' here; kOps can't rename
+        name: c.example.com | name: c | error: metadata.name 'c' is not a full DNS name
+        ",
+    );
+    let legacy = CLUSTER.replace("kops.k8s.io/v1alpha2", "kops/v1alpha2");
+    assert_eq!(findings(&legacy, MASTER, NODES), []);
+    let annotations = "annotations: {kops.kubernetes.io/management: imported}";
+    let imported = CLUSTER.replace("name: c.example.com", &format!("name: c\n  {annotations}"));
+    let found: Vec<String> = findings(&imported, MASTER, NODES)
+        .iter()
+        .map(said)
+        .collect();
+    assert!(
+        !found.iter().any(|said| said.contains("full DNS name")),
+        "{found:?}"
+    );
+    let nothing = findings("", MASTER, NODES);
+    assert_eq!(said(&nothing[0]), "error: holds no Cluster");
+}
+
+#[test]
+fn v1alpha3_is_told_apart_and_not_judged() {
+    let other = CLUSTER
+        .replace("v1alpha2", "v1alpha3")
+        .replace("maxPods", "maxPod");
+    let found = findings(&other, MASTER, NODES);
+    let found: Vec<String> = found.iter().map(said).collect();
+    assert_eq!(
+        found,
+        ["warning: is of v1alpha3, of which nothing is checked"]
+    );
+}
+
+#[test]
+fn a_cluster_has_what_kops_asks_for() {
+    in_cluster(
+        "
+        kubernetesVersion: 1.33.1 | | error: spec.kubernetesVersion is missing
+        kubernetesVersion: 1.33.1 | kubernetesVersion: stable | error: spec.kubernetesVersion 'stable' is no version of Kubernetes
+        cloudProvider: aws | | error: spec.cloudProvider is missing; kOps knows aws, azure
+        cloudProvider: aws | cloudProvider: awss | error: spec.cloudProvider can't be 'awss' (did you mean 'aws'?)
+        {cilium: {}} | {cilium: {}, calico: {}} | error: spec.networking has both calico and cilium; there can be one plugin
+        {type: Public} | {type: public} | error: spec.topology.dns.type can't be 'public' (did you mean 'Public'?)
+        assets: | updatePolicy: never\\n  assets: | error: spec.updatePolicy can't be 'never'
+        assets: | sysctlParameters: [a=b, c]\\n  assets: | error: spec.sysctlParameters[1] must be like name=value
+        containerProxy: p | containerProxy: p, containerRegistry: r | containerProxy and containerRegistry exclude each other
+        assets: | serviceAccountIssuerDiscovery: {discoveryStore: s3://a.b/c}\\n  assets: | error: the bucket 'a.b' of spec.serviceAccountIssuerDiscovery.discoveryStore has a dot in its name
+        assets: | serviceAccountIssuerDiscovery: {discoveryStore: s3://b, discoveryService: {url: https://x}}\\n  assets: | discoveryService.url exclude each other
+        ",
+    );
+}
+
+#[test]
+fn address_ranges_fit_together() {
+    in_cluster(
+        "
+        networkCIDR: 10.0.0.0/16 | | error: spec.networkCIDR is missing
+        networkCIDR: 10.0.0.0/16 | networkCIDR: 10.0.0.0 | error: spec.networkCIDR '10.0.0.0' is no address range; for one address write 10.0.0.0/32
+        networkCIDR: 10.0.0.0/16 | networkCIDR: 10.0.0.1/16 | error: spec.networkCIDR 10.0.0.1/16 names an address inside its range; write 10.0.0.0/16
+        cloudProvider: aws | cloudProvider: gce | error: spec.networkCIDR can't be set on gce
+        cloudProvider: aws | cloudProvider: hetzner\\n  additionalNetworkCIDRs: [10.1.0.0/16] | error: spec.additionalNetworkCIDRs are for aws only
+        assets: | additionalNetworkCIDRs: [x]\\n  assets: | error: spec.additionalNetworkCIDRs[0] 'x' is no address range; write it like
+        nonMasqueradeCIDR: 100.64.0.0/10 | | error: spec.nonMasqueradeCIDR is missing
+        100.64.0.0/10 | 10.0.0.0/8 | error: spec.nonMasqueradeCIDR 10.0.0.0/8 overlaps with the network 10.0.0.0/16
+        100.64.0.0/10 | fd00::/8 | error: spec.nonMasqueradeCIDR must be ::/0 in an IPv6 cluster
+        assets: | podCIDR: 10.9.0.0/16\\n  assets: | error: spec.podCIDR 10.9.0.0/16 does not lie in spec.nonMasqueradeCIDR 100.64.0.0/10
+        assets: | serviceClusterIPRange: x\\n  assets: | error: spec.serviceClusterIPRange 'x' is no address range
+        [1.2.3.4/32 | [1.2.3.4 | error: spec.sshAccess[0] '1.2.3.4' is no address range
+        assets: | kubernetesApiAccess: [fe80::1]\\n  assets: | error: spec.kubernetesApiAccess[0] 'fe80::1' is no address range; for one address write fe80::1/128
+        assets: | nodePortAccess: [1.2.3.4/8]\\n  assets: | error: spec.nodePortAccess[0] 1.2.3.4/8 names an address inside its range; write 1.0.0.0/8
+        cloudProvider: aws | cloudProvider: hetzner | error: spec.sshAccess[1] is a prefix list, which only aws has
+        ",
+    );
+    let shared = CLUSTER.replace("networkCIDR: 10.0.0.0/16", "networkID: vpc-1");
+    assert_eq!(findings(&shared, MASTER, NODES), []);
+    let within = CLUSTER
+        .replace("{cilium: {}}", "{amazonvpc: {}}")
+        .replace("100.64.0.0/10", "10.0.0.0/8");
+    assert_eq!(findings(&within, MASTER, NODES), []);
+}
+
+#[test]
+fn subnets_are_named_placed_and_apart() {
+    in_cluster(
+        "
+        name: b, type | type | error: spec.subnets[1] has no name
+        name: b, type | name: a, type | error: two subnets are named 'a'; the other is spec.subnets[0]
+        type: Private, | | warning: spec.subnets[1].type is missing
+        type: Private, | type: Hidden, | error: spec.subnets[1].type can't be 'Hidden'; kOps knows Public
+        cidr: 10.0.2.0/24 | cidr: 10.0.2.0/240 | error: spec.subnets[1].cidr '10.0.2.0/240' is no address range
+        cidr: 10.0.2.0/24 | cidr: 10.0.2.1/24 | error: spec.subnets[1].cidr 10.0.2.1/24 names an address inside its range
+        cidr: 10.0.2.0/24 | cidr: 10.1.2.0/24 | error: spec.subnets[1].cidr 10.1.2.0/24 does not lie in the network 10.0.0.0/16
+        cidr: 10.0.2.0/24 | cidr: 10.0.0.0/20 | error: spec.subnets[0].cidr 10.0.1.0/24 overlaps with 10.0.0.0/20; that is spec.subnets[1]
+        cidr: 10.0.2.0/24 | cidr: 10.0.1.0/24 | error: spec.subnets[1].cidr 10.0.1.0/24 overlaps with 10.0.1.0/24; that is spec.subnets[0]
+        assets: | podCIDR: 10.0.2.0/26\\n  assets: | error: spec.subnets[1].cidr 10.0.2.0/24 overlaps with spec.podCIDR 10.0.2.0/26
+        assets: | serviceClusterIPRange: 10.0.0.0/17\\n  assets: | error: spec.subnets[0].cidr 10.0.1.0/24 overlaps with spec.serviceClusterIPRange 10.0.0.0/17
+        cidr: 10.0.2.0/24 | ipv6CIDR: x | error: spec.subnets[1].ipv6CIDR 'x' is no address range
+        cloudProvider: aws | cloudProvider: gce | error: spec.subnets[0].region is missing; gce needs it
+        zone: eu-1b | zone: eu-1b, id: subnet-1 | error: some subnets have an id and others have none
+        ",
+    );
+    let none = &CLUSTER[..CLUSTER.find("  subnets:").expect("subnets")];
+    let found = findings(none, MASTER, NODES);
+    assert_eq!(
+        said(&found[0]),
+        "error: spec.subnets is empty; the cluster needs at least one"
+    );
+    let additional = CLUSTER
+        .replace("cidr: 10.0.2.0/24", "cidr: 10.1.2.0/24, ipv6CIDR: /64#1")
+        .replace(
+            "assets:",
+            "additionalNetworkCIDRs: [10.1.0.0/16]\n  assets:",
+        );
+    assert_eq!(findings(&additional, MASTER, NODES), []);
+    let gce = CLUSTER
+        .replace("cloudProvider: aws", "cloudProvider: gce")
+        .replace("zone: eu-1a", "region: eu")
+        .replace("zone: eu-1b", "region: us, ipv6CIDR: /64#1");
+    let found: Vec<String> = findings(&gce, MASTER, NODES).iter().map(said).collect();
+    for words in [
+        "spec.subnets[1].region differs",
+        "spec.subnets[1].ipv6CIDR is for aws only",
+    ] {
+        assert!(found.iter().any(|said| said.contains(words)), "{found:?}");
+    }
+    let same = CLUSTER
+        .replace("cidr: 10.0.2.0/24", "cidr: 10.0.1.0/24, id: s-1")
+        .replace("zone: eu-1a", "zone: eu-1a, id: s-1");
+    let found = findings(&same, MASTER, NODES);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].severity, Severity::Warning);
+}
+
+#[test]
+fn etcd_clusters_keep_a_majority_in_the_control_plane() {
+    in_cluster(
+        "
+        name: events | nam: events | error: spec.etcdClusters[1] has no name
+        name: events | name: main | error: two etcd clusters are named 'main'
+        name: events | name: event | error: kOps runs no etcd cluster 'event' (did you mean 'events'?); it knows main, events
+        name: events | name: leases | warning: there is no etcd cluster 'events'
+        name: main | name: cilium | error: there is no etcd cluster 'main'
+        name: main | name: main\\n    provider: Legacy | error: spec.etcdClusters[0].provider can only be 'Manager'
+        name: main | name: main\\n    version: 2.2.1 | error: spec.etcdClusters[0].version '2.2.1' is no version 3 of etcd
+        name: events | name: events\\n    version: 3.5.9 | error: spec.etcdClusters[1].version differs from that of the first
+        [{name: a, instanceGroup: master-a}] | [] | error: spec.etcdClusters[0].etcdMembers has 0 members
+        [{name: a, instanceGroup: master-a}] | [{name: a, instanceGroup: master-a}, {name: b, instanceGroup: master-a}] | error: spec.etcdClusters[0].etcdMembers has 2 members; an odd number
+        [{name: a, instanceGroup: master-a}] | [{name: a, instanceGroup: master-a}, {name: a}, {name: c}] | error: two members of spec.etcdClusters[0].etcdMembers are named 'a'
+        {name: a, instanceGroup: master-a} | {instanceGroup: master-a} | error: spec.etcdClusters[0].etcdMembers[0] has no name
+        {name: a, instanceGroup: master-a} | {name: a} | error: spec.etcdClusters[0].etcdMembers[0] has no instanceGroup
+        instanceGroup: master-a | instanceGroup: master-b | error: there is no instance group 'master-b' (did you mean 'master-a'?)
+        instanceGroup: master-a | instanceGroup: nodes | error: the instance group 'nodes' is not of the control plane
+        instanceGroup: master-a | instanceGroup: nodes | error: the etcd cluster 'main' has no member in this control-plane group
+        {cilium: {}} | {cilium: {etcdManaged: true}} | error: spec.networking.cilium.etcdManaged needs an etcd cluster 'cilium'
+        ",
+    );
+    let none = CLUSTER.replace("etcdClusters:", "hooks:");
+    let found: Vec<String> = findings(&none, MASTER, NODES).iter().map(said).collect();
+    assert!(
+        found
+            .contains(&"error: spec.etcdClusters is empty; the API server needs 'main'".to_owned())
+    );
+}
+
+#[test]
+fn instance_groups_fit_their_cluster() {
+    check(
+        "
+        role: Node | | error: spec.role is missing; kOps knows Master
+        role: Node | role: Nodes | error: spec.role can't be 'Nodes' (did you mean 'Node'?)
+        role: Node | role: Master | warning: the cluster has no instance group beside the control plane
+        name: nodes | name: nodes_1 | error: metadata.name 'nodes_1' is no DNS name
+        name: nodes | name: workers | error: metadata.name is 'workers', but kOps looks for 'nodes' here
+        minSize: 1 | minSize: 4 | error: spec.minSize 4 is more than spec.maxSize 3
+        [a, b] | [a, bb] | error: the cluster has no subnet 'bb' (did you mean 'b'?)
+        c.example.com | d.example.com | warning: the label kops.k8s.io/cluster names 'd.example.com'
+        labels: | annotations: | warning: the label kops.k8s.io/cluster is missing; kops replace goes by it
+        size: 20 | size: 0 | error: spec.volumes[0] needs a size above 0
+        {device: /dev/b, size | {size | error: spec.volumes[0] has no device
+        filesystem: ext4, | | error: spec.volumeMounts[0] has no filesystem
+        volumes: | updatePolicy: x\\n  volumes: | error: spec.updatePolicy can't be 'x'
+        volumes: | sysctlParameters: [x]\\n  volumes: | error: spec.sysctlParameters[0] must be like name=value
+        volumes: | kubelets: {}\\n  volumes: | knows no field spec.kubelets of InstanceGroup
+        ",
+        |edit| findings(CLUSTER, MASTER, &edit(NODES)),
+    );
+    check(
+        "
+        role: Master | role: Node | error: the cluster has no instance group with the role Master
+        minSize: 1 | minSize: 2 | error: spec.minSize can't be more than 1 in a control-plane group
+        maxSize: 1 | maxSize: 2 | error: spec.maxSize can't be more than 1 in a control-plane group
+        subnets: [a] | | error: spec.subnets is empty; a control-plane group needs one
+        ",
+        |edit| findings(CLUSTER, &edit(MASTER), NODES),
+    );
+    let several = MASTER.replace("role: Master", "role: ControlPlane, Scheduler");
+    assert_eq!(findings(CLUSTER, &several, NODES), []);
+    let text = document(CLUSTER);
+    let object = Object {
+        file: "c",
+        name: None,
+        document: &text,
+        part: 0,
+    };
+    let found: Vec<String> = super::cluster(object, &[]).iter().map(said).collect();
+    assert_eq!(found, ["error: the cluster has no instance groups"]);
+    assert_eq!(super::object(object, Kind::Cluster), []);
+}
+
+#[test]
+fn a_keyset_shows_no_key() {
+    let text = "apiVersion: kops.k8s.io/v1alpha2\nkind: Keyset\nmetadata: {name: ca}\nspec:\n  keys:\n  - {id: '1', privateMaterial: 'sesame!', distrustTimestamp: sesame}\n  type: Keypair\n";
+    let text = document(text);
+    let object = Object {
+        file: "k",
+        name: None,
+        document: &text,
+        part: 0,
+    };
+    let found: Vec<String> = super::object(object, Kind::Keyset)
+        .iter()
+        .map(said)
+        .collect();
+    let expected = [
+        "error: spec.keys[0].privateMaterial must be base64, not this text",
+        "error: spec.keys[0].distrustTimestamp must be a time, not this text; write it like 2026-01-31T12:00:00Z",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_finding_is_where_an_editor_finds_it() {
+    let text = CLUSTER
+        .replace("maxPods: 110", "maxPod: 110")
+        .replace("cidr: 10.0.2.0/24", "cidr: x")
+        .replace("kubernetesVersion: 1.33.1", "");
+    let found = findings(&text, MASTER, NODES);
+    let places: Vec<_> = found
+        .iter()
+        .map(|finding| (finding.path.to_string(), finding.line, finding.column))
+        .collect();
+    let expected = [
+        ("spec.kubernetesVersion", 6, 3),
+        ("spec.kubelet.maxPod", 13, 13),
+        ("spec.subnets[1].cidr", 21, 36),
+    ];
+    assert_eq!(
+        places,
+        expected.map(|(path, line, column)| (path.to_owned(), line, column))
+    );
+    assert_eq!(
+        found[2].to_string(),
+        "error: config: line 21, column 36: spec.subnets[1].cidr 'x' is no address range; \
+         write it like 10.0.0.0/16"
+    );
+}
+
+#[test]
+fn what_can_not_change_is_said() {
+    let change = |before: &str, now: &str| {
+        let (before, now) = (document(before), document(now));
+        let object = |document| Object {
+            file: "config",
+            name: None,
+            document,
+            part: 0,
+        };
+        super::change(object(&before), object(&now))
+    };
+    check(
+        "
+        name: c.example.com | name: d.example.com | error: metadata.name can't change from 'c.example.com' to 'd.example.com'
+        name: events | name: leases | error: the etcd cluster 'events' can't be removed
+        instanceGroup: master-a | instanceGroup: master-b | warning: spec.etcdClusters[0].etcdMembers[0].instanceGroup can't change once the etcd cluster runs
+        instanceGroup: master-a | instanceGroup: master-a, volumeSize: 9 | warning: spec.etcdClusters[0].etcdMembers[0].volumeSize can't change
+        instanceGroup: master-a | instanceGroup: master-a, kmsKeyId: k | warning: spec.etcdClusters[0].etcdMembers[0].kmsKeyId can't change
+        instanceGroup: master-a | instanceGroup: master-a, encryptedVolume: true | warning: spec.etcdClusters[0].etcdMembers[0].encryptedVolume can't change
+        networkCIDR: 10.0.0.0/16 | networkCIDR: 10.0.0.0/15 | warning: spec.networkCIDR can't change once the VPC is there
+        cidr: 10.0.2.0/24 | cidr: 10.0.3.0/24 | warning: spec.subnets[1].cidr can't change once the subnet is there
+        zone: eu-1b | zone: eu-1c | warning: spec.subnets[1].zone can't change
+        ",
+        |edit| change(CLUSTER, &edit(CLUSTER)),
+    );
+    let with = |line: &str| CLUSTER.replace("  assets:", &format!("  {line}\n  assets:"));
+    let said_of = |before: &str, now: &str| {
+        let found = change(&with(before), &with(now));
+        found.iter().map(said).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said_of("configBase: s3://a", "configBase: s3://b"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        said_of("keyStore: s3://a", "secretStore: s3://b"),
+        Vec::<String>::new()
+    );
+    let issuer = |store| format!("serviceAccountIssuerDiscovery: {{discoveryStore: {store}}}");
+    let found = said_of(&issuer("s3://a"), &issuer("s3://b"));
+    assert!(
+        found[0].contains("discoveryStore changes: tokens and trust"),
+        "{found:?}"
+    );
+    let volumes = CLUSTER.replace(
+        "instanceGroup: master-a",
+        "instanceGroup: master-a, encryptedVolume: false",
+    );
+    assert_eq!(change(CLUSTER, &volumes), []);
+    assert_eq!(
+        change(CLUSTER, &CLUSTER.replace("v1alpha2", "v1alpha3")),
+        []
+    );
+    let group = change(NODES, &NODES.replace("name: nodes", "name: workers"));
+    assert_eq!(group.len(), 1);
+}
