@@ -1,5 +1,7 @@
 //! The field that somebody may have meant.
 
+use std::collections::BTreeSet;
+
 use super::{Field, Kind, Type, field, from_internal};
 use crate::merge::document::{Path, Step};
 use crate::text::did_you_mean;
@@ -39,9 +41,9 @@ pub fn nearest(kind: Kind, path: &Path) -> Option<String> {
         start => same_name(kind, leaf)
             .or_else(|| start.map(|path| path.to_string()))
             .or_else(|| {
-                let mut names = Vec::new();
+                let mut names = BTreeSet::new();
                 each(Field::root(kind), &mut String::new(), &mut |_, name| {
-                    names.push(name);
+                    names.insert(name);
                 });
                 same_name(kind, &near(leaf, names)?)
             }),
@@ -62,8 +64,11 @@ fn near<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<Str
     if typed.len() > LONGEST {
         return None;
     }
+    // Words differ at least by as much as their lengths do: most need no closer look.
+    let length = typed.chars().count();
+    let is_near = |name: &&str| name.len().abs_diff(length) <= 1 + length / 4;
+    let found = did_you_mean(typed, known.into_iter().filter(is_near));
     // The names of fields have no quotes in them.
-    let found = did_you_mean(typed, known);
     found.split('\'').nth(1).map(str::to_owned)
 }
 

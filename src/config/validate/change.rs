@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde_yaml::Value;
 
-use super::cluster::short;
+use super::cluster::{cloud_of, short};
 use super::etcd::members_of;
 use super::is_v1alpha2;
 use super::report::{Finding, Object, Report, at, element, text};
@@ -134,7 +134,7 @@ fn frozen<'a>(member: &'a Value, field: &str) -> Option<&'a Value> {
 /// On AWS, networks and subnets that kOps made keep their range and zone.
 fn network(report: &mut Report<'_>, old: Object<'_>) {
     let new = report.object;
-    let is_aws = |object: Object<'_>| object.text(&["spec", "cloudProvider"]) == Some("aws");
+    let is_aws = |object: Object<'_>| cloud_of(object) == Some("aws");
     if !is_aws(old) || !is_aws(new) {
         return;
     }

@@ -2,18 +2,17 @@
 
 use serde_yaml::Value;
 
-use super::report::{Report, at, element};
+use super::report::{Object, Report, at, element};
 use super::{etcd, forms, network};
 
 /// The clouds, as `spec.cloudProvider` names them.
-const CLOUDS: [&str; 9] = [
+const CLOUDS: [&str; 8] = [
     "aws",
     "azure",
     "digitalocean",
     "gce",
     "hetzner",
     "linode",
-    "metal",
     "openstack",
     "scaleway",
 ];
@@ -83,29 +82,43 @@ fn full_name(report: &mut Report<'_>) {
 }
 
 fn kubernetes_version(report: &mut Report<'_>) {
-    let path = at(&["spec", "kubernetesVersion"]);
-    match report.object.get(&["spec", "kubernetesVersion"]) {
-        None | Some(Value::Null) => report.error(&path, "spec.kubernetesVersion is missing"),
-        Some(Value::String(text)) if !forms::is_kubernetes_version(text) => report.error_with(
-            &path,
-            format!("spec.kubernetesVersion '{text}' is no version of Kubernetes"),
+    let names = ["spec", "kubernetesVersion"];
+    match report.object.text(&names) {
+        None if report.object.lacks(&names) => {
+            report.error(&at(&names), "spec.kubernetesVersion is missing");
+        }
+        Some(text) if !forms::is_kubernetes_version(text) => report.error_with(
+            &at(&names),
+            format!(
+                "spec.kubernetesVersion '{}' is no version of Kubernetes",
+                short(text)
+            ),
             "write it like 1.33.1".to_owned(),
         ),
-        Some(_) => {}
+        _ => {}
     }
+}
+
+/// The cloud of a cluster. One on bare metal, which is experimental, names it in a label.
+pub(super) fn cloud_of(object: Object<'_>) -> Option<&str> {
+    let labels = object.get(&["metadata", "labels"]);
+    let mut labels = labels.and_then(Value::as_mapping).into_iter().flatten();
+    if labels.any(|(_, value)| value.as_str() == Some("metal")) {
+        return Some("metal");
+    }
+    object.text(&["spec", "cloudProvider"])
 }
 
 fn cloud(report: &mut Report<'_>) {
     let path = at(&["spec", "cloudProvider"]);
-    match report.object.get(&["spec", "cloudProvider"]) {
-        None | Some(Value::Null) => report.error_with(
+    if cloud_of(report.object).is_none() && report.object.lacks(&["spec", "cloudProvider"]) {
+        report.error_with(
             &path,
             "spec.cloudProvider is missing",
             format!("kOps knows {}", CLOUDS.join(", ")),
-        ),
-        Some(Value::String(_)) => one_of(report, &["spec", "cloudProvider"], &CLOUDS),
-        Some(_) => {}
+        );
     }
+    one_of(report, &["spec", "cloudProvider"], &CLOUDS);
 }
 
 fn plugins(report: &mut Report<'_>) {

@@ -18,10 +18,7 @@ pub(super) fn check(report: &mut Report<'_>) {
     let list = at(&["spec", "etcdClusters"]);
     let clusters = object.list(&["spec", "etcdClusters"]);
     if clusters.is_empty() {
-        if object
-            .get(&["spec", "etcdClusters"])
-            .is_none_or(|value| !value.is_string())
-        {
+        if object.lacks(&["spec", "etcdClusters"]) {
             report.error(
                 &list,
                 "spec.etcdClusters is empty; the API server needs 'main'",

@@ -53,9 +53,7 @@ pub(super) fn name(group: Object<'_>) -> Option<&str> {
 pub(super) fn check(report: &mut Report<'_>) {
     let object = report.object;
     let path = at(&["spec", "role"]);
-    if object.get(&["spec", "role"]).is_none_or(Value::is_null)
-        || object.get(&["spec", "role"]).and_then(Value::as_str) == Some("")
-    {
+    if object.lacks(&["spec", "role"]) {
         report.error_with(
             &path,
             "spec.role is missing",
@@ -76,7 +74,7 @@ pub(super) fn check(report: &mut Report<'_>) {
         }
     }
     let is_control_plane = roles(object).iter().any(Role::is_control_plane);
-    if is_control_plane && object.get(&["spec", "subnets"]).is_none_or(is_empty) {
+    if is_control_plane && object.lacks(&["spec", "subnets"]) {
         report.error(
             &at(&["spec", "subnets"]),
             "spec.subnets is empty; a control-plane group needs one",
@@ -90,10 +88,6 @@ pub(super) fn check(report: &mut Report<'_>) {
     );
     sysctls(report);
     volumes(report);
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_sequence().is_some_and(Vec::is_empty)
 }
 
 fn sizes(report: &mut Report<'_>, is_control_plane: bool) {

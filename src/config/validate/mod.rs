@@ -76,7 +76,7 @@ fn check_name(report: &mut Report<'_>) {
     let path = at(&["metadata", "name"]);
     let object = report.object;
     let Some(name) = object.text(&["metadata", "name"]) else {
-        if !object.has(&["metadata", "name"]) {
+        if object.lacks(&["metadata", "name"]) {
             report.error(&path, "metadata.name is missing");
         }
         return;

@@ -1,7 +1,7 @@
 //! The address ranges of a cluster.
 
 use super::cidr::Cidr;
-use super::cluster::short;
+use super::cluster::{cloud_of, short};
 use super::report::{Report, at, element};
 use super::subnets;
 use crate::merge::document::Path;
@@ -41,13 +41,13 @@ pub(super) fn check(report: &mut Report<'_>) {
 
 fn networks(report: &mut Report<'_>) -> Vec<Cidr> {
     let object = report.object;
-    let cloud = object.text(&["spec", "cloudProvider"]);
+    let cloud = cloud_of(object);
     let path = at(&["spec", "networkCIDR"]);
     let is_shared = object.has(&["spec", "networkID"]);
     let is_required = cloud == Some("azure") || (cloud == Some("aws") && !is_shared);
-    let is_there = object.has(&["spec", "networkCIDR"]);
+    let is_missing = object.lacks(&["spec", "networkCIDR"]);
     match object.text(&["spec", "networkCIDR"]) {
-        None if is_required && !is_there => report.error(&path, "spec.networkCIDR is missing"),
+        None if is_required && is_missing => report.error(&path, "spec.networkCIDR is missing"),
         Some(_) if cloud == Some("gce") => {
             report.error(&path, "spec.networkCIDR can't be set on gce");
         }
@@ -70,9 +70,9 @@ fn networks(report: &mut Report<'_>) -> Vec<Cidr> {
 fn non_masquerade_rules(report: &mut Report<'_>, range: Option<Cidr>, network: &[Cidr]) {
     let object = report.object;
     let path = at(&["spec", "nonMasqueradeCIDR"]);
-    let cloud = object.text(&["spec", "cloudProvider"]);
+    let cloud = cloud_of(object);
     if cloud.is_some_and(|cloud| cloud != "gce")
-        && !object.has(&["spec", "nonMasqueradeCIDR"])
+        && object.lacks(&["spec", "nonMasqueradeCIDR"])
         && !object.has(&["spec", "networking", "gce"])
     {
         report.error_with(
@@ -106,7 +106,7 @@ fn non_masquerade_rules(report: &mut Report<'_>, range: Option<Cidr>, network: &
 fn access(report: &mut Report<'_>, name: &str) {
     let object = report.object;
     let list = at(&["spec", name]);
-    let cloud = object.text(&["spec", "cloudProvider"]);
+    let cloud = cloud_of(object);
     for (index, text) in object.list(&["spec", name]).iter().enumerate() {
         let Some(text) = text.as_str() else { continue };
         let path = element(&list, index, "");

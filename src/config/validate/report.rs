@@ -110,6 +110,15 @@ impl<'a> Object<'a> {
     pub(super) fn has(self, path: &[&str]) -> bool {
         self.get(path).is_some_and(|value| !value.is_null())
     }
+
+    /// Whether a field is missing or empty. One with a value of the wrong type is neither.
+    pub(super) fn lacks(self, path: &[&str]) -> bool {
+        self.get(path).is_none_or(|value| {
+            value.is_null()
+                || value.as_str() == Some("")
+                || value.as_sequence().is_some_and(Vec::is_empty)
+        })
+    }
 }
 
 /// A text in a mapping that is there and not empty.

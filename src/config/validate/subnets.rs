@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_yaml::Value;
 
 use super::cidr::Cidr;
-use super::cluster::short;
+use super::cluster::{cloud_of, short};
 use super::network::{Ranges, range};
 use super::report::{Report, Severity, at, element, text};
 
@@ -15,12 +15,10 @@ pub(super) fn check(report: &mut Report<'_>, ranges: &Ranges) {
     let object = report.object;
     let list = at(&["spec", "subnets"]);
     let subnets = object.list(&["spec", "subnets"]);
-    let cloud = object.text(&["spec", "cloudProvider"]).unwrap_or_default();
+    let cloud = cloud_of(object).unwrap_or_default();
     if subnets.is_empty() {
-        let is_list = object
-            .get(&["spec", "subnets"])
-            .is_none_or(|value| value.is_null() || value.is_sequence());
-        if is_list && ["aws", "azure", "gce", "openstack"].contains(&cloud) {
+        let is_needed = ["aws", "azure", "gce", "openstack"].contains(&cloud);
+        if is_needed && object.lacks(&["spec", "subnets"]) {
             report.error(
                 &list,
                 "spec.subnets is empty; the cluster needs at least one",

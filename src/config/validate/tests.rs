@@ -179,6 +179,7 @@ fn a_cluster_has_what_kops_asks_for() {
         kubernetesVersion: 1.33.1 | | error: spec.kubernetesVersion is missing
         kubernetesVersion: 1.33.1 | kubernetesVersion: stable | error: spec.kubernetesVersion 'stable' is no version of Kubernetes
         cloudProvider: aws | | error: spec.cloudProvider is missing; kOps knows aws, azure
+        cloudProvider: aws | cloudProvider: metal | error: spec.cloudProvider can't be 'metal'
         cloudProvider: aws | cloudProvider: awss | error: spec.cloudProvider can't be 'awss' (did you mean 'aws'?)
         {cilium: {}} | {cilium: {}, calico: {}} | error: spec.networking has both calico and cilium; there can be one plugin
         {type: Public} | {type: public} | error: spec.topology.dns.type can't be 'public' (did you mean 'Public'?)
@@ -189,6 +190,14 @@ fn a_cluster_has_what_kops_asks_for() {
         assets: | serviceAccountIssuerDiscovery: {discoveryStore: s3://b, discoveryService: {url: https://x}}\\n  assets: | discoveryService.url exclude each other
         ",
     );
+    let metal = CLUSTER
+        .replace("cloudProvider: aws", "channel: stable")
+        .replace(
+            "  name: c.",
+            "  labels: {x/cloud-provider: metal}\n  name: c.",
+        )
+        .replace(", pl-1", "");
+    assert_eq!(findings(&metal, MASTER, NODES), []);
 }
 
 #[test]

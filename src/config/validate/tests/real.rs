@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn a_broken_file_is_not_gone_through_for_ever() {
-    let fields: String = (0..200).map(|n| format!("  field{n}: 1\n")).collect();
-    let found = findings(&format!("{CLUSTER}{fields}"), MASTER, NODES);
+    let packages = format!("{CLUSTER}  packages: [{}]\n", "1, ".repeat(200));
+    let found = findings(&packages, MASTER, NODES);
     assert_eq!(found.len(), 101);
     assert!(found[100].message.contains("only the first 100"));
 }
