@@ -48,7 +48,7 @@ impl ClusterManifest {
         let planned = plan(&manifest, old, new);
         let (mut document, part) = manifest.into_document();
         for (path, _, after) in &planned {
-            document.set(part, path, after).map_err(|fault| {
+            document.set(part, path, after.as_str()).map_err(|fault| {
                 Error::new(ErrorKind::Unsupported, "rewrite", fault.to_string())
                     .at(label, None)
                     .hint("write the value out in the manifest, then try again")
@@ -203,7 +203,7 @@ mod tests {
             ),
             (
                 "spec: {channel: stable}\n",
-                "spec: {configBase: s3://n/c, channel: stable}\n",
+                "spec: {channel: stable, configBase: s3://n/c}\n",
             ),
         ] {
             let text = format!("{HEAD}{spec}");
@@ -223,7 +223,7 @@ mod tests {
             ),
             (
                 "spec:\n  configStore: {}\n",
-                "spec:\n  configStore: {base: s3://n/c}\n",
+                "spec:\n  configStore:\n    base: s3://n/c\n",
             ),
             (
                 "spec:\n  configStore:\n    keypairs: s3://b/c/k\n    secrets: s3://z/s\n",

@@ -1,62 +1,30 @@
-//! A YAML file that is changed in place: everything but the changed value stays byte for byte.
+//! A YAML file that is changed in place: everything but the changed values stays byte for byte.
 //!
-//! The syntax tree of `yaml-edit` tells where a value stands; the new value is spliced into the
-//! text there. After each edit the text is parsed again, by another parser, and must hold what
-//! was intended and nothing else, or the edit is refused.
+//! The [outline](outline) tells where a value stands; the new value is spliced into the text
+//! there. After each edit the text is parsed again, by the parser of `serde_yaml`, and must hold
+//! what was intended and nothing else, or the edit is refused.
 
-use std::fmt;
+pub(super) mod outline;
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use serde_yaml::Value;
-use yaml_edit::YamlFile;
 
-use super::splice::{entry_key, find, root, splice};
+use super::edit::{Editor, Place, follow, put, take};
+use super::path::entry;
+use super::reconcile::Refusal;
+use super::splice::{Lines, splice};
+use outline::{DEEPEST, Node, Trouble, outline};
 
-/// One step of the way to a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Into a mapping.
-    Key(String),
-    /// Into a sequence, counting from 0.
-    Index(usize),
-}
+pub use super::path::{Path, Step};
 
-/// The way to a value from the top of a document. Prints as `spec.etcdClusters[0].name`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(pub Vec<Step>);
+/// The largest text that is read, in bytes.
+pub const LARGEST: usize = 16 << 20;
 
-impl Path {
-    /// A way through mappings only.
-    #[must_use]
-    pub fn keys(keys: &[&str]) -> Self {
-        Self(
-            keys.iter()
-                .map(|key| Step::Key((*key).to_owned()))
-                .collect(),
-        )
-    }
-
-    /// This way and one step more.
-    #[must_use]
-    pub fn then(&self, step: Step) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(step);
-        Self(steps)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(key) if i == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
+/// The largest text, in bytes, that the other parser is asked about when it has no outline.
+const LARGEST_STRANGE: usize = 256 << 10;
 
 /// What is wrong with a YAML text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,20 +49,35 @@ pub struct Document {
 struct Part {
     range: Range<usize>,
     value: Value,
+    /// `None` when the layout is one that can't be followed: the part is read, but not edited.
+    outline: Option<Node>,
 }
 
 impl Document {
     /// Parses a text. A byte order mark, CRLF, comments, `---` headers are all kept.
     ///
+    /// A text is refused before it takes much time or memory: when it is larger than [`LARGEST`],
+    /// nests deeper than 64 levels, or would stand for more than 64 MiB of values once its
+    /// aliases are followed.
+    ///
     /// # Errors
-    /// A [`Fault`] where the text is no YAML, or names a key twice.
+    /// A [`Fault`] where the text is no YAML, names a key twice, or is beyond these limits.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > LARGEST {
+            return Err(Fault {
+                line: 1,
+                column: 1,
+                message: format!(
+                    "the text has {} bytes; at most {} MiB are read",
+                    text.len(),
+                    LARGEST >> 20
+                ),
+            });
+        }
+        let mut expansion = 0;
         let parts = split(text)
             .into_iter()
-            .map(|range| {
-                let value = parse_part(text, &range)?;
-                Ok(Part { range, value })
-            })
+            .map(|range| parse_part(text, range, &mut expansion))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             text: text.to_owned(),
@@ -108,7 +91,7 @@ impl Document {
         &self.text
     }
 
-    /// The value of each document in the text.
+    /// The value of each document in the text. A merge key `<<` is an entry like others.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
         self.parts.iter().map(|part| &part.value)
     }
@@ -116,21 +99,20 @@ impl Document {
     /// The value at a path of a document.
     #[must_use]
     pub fn get(&self, part: usize, path: &Path) -> Option<&Value> {
-        lookup(&self.parts.get(part)?.value, &path.0)
+        path.lookup(&self.parts.get(part)?.value)
     }
 
     /// Line and column of the value at a path, or of as much of the path as there is.
     #[must_use]
     pub fn position(&self, part: usize, path: &Path) -> (usize, usize) {
-        let Some(range) = self.parts.get(part).map(|part| part.range.clone()) else {
+        let Some(part) = self.parts.get(part) else {
             return (1, 1);
         };
-        let tree = YamlFile::parse(&self.text[range.clone()]).tree();
-        let offset = (0..=path.0.len()).rev().find_map(|depth| {
-            let node = find(root(&tree)?, &path.0[..depth])?;
-            Some(node.byte_range().start as usize)
+        let offset = part.outline.as_ref().map(|root| {
+            let stops = follow(root, &part.value, &path.0);
+            stops.last().map_or(root.content, |last| last.node.content)
         });
-        position(&self.text, range.start + offset.unwrap_or(0))
+        position(&self.text, offset.unwrap_or(part.range.start))
     }
 
     /// Line and column of the key at the end of a path.
@@ -143,49 +125,147 @@ impl Document {
     }
 
     fn key_offset(&self, part: usize, path: &Path) -> Option<usize> {
-        let range = self.parts.get(part)?.range.clone();
+        let part = self.parts.get(part)?;
         let (Step::Key(key), parents) = path.0.split_last()? else {
             return None;
         };
-        let tree = YamlFile::parse(&self.text[range.clone()]).tree();
-        let parent = find(root(&tree)?, parents)?;
-        let key = entry_key(parent.as_mapping()?, key)?;
-        Some(range.start + key.byte_range().start as usize)
+        let stops = follow(part.outline.as_ref()?, &part.value, parents);
+        let parent = stops.last().filter(|_| stops.len() == path.0.len())?;
+        let (index, _) = entry(parent.value.as_mapping()?, key)?;
+        Some(parent.node.children.get(index)?.key.as_ref()?.content)
     }
 
-    /// Writes a string at a path: over the scalar that is there, in its quoting style, or as a
-    /// new key (with the mappings on the way to it) where there is none.
+    /// Writes a value at a path: over what is there, by the fewest changes that make it of that;
+    /// as a new key, with the mappings on the way to it, where there is none; as a new element
+    /// where the path ends with the index behind the last one. The quotes of a string stay.
     ///
     /// # Errors
-    /// A [`Fault`], and nothing changed, when something that is no scalar stands there, when the
-    /// place can't be found (an alias on the way), or when the edit would change anything else
-    /// (the value is an anchor that others refer to).
-    pub fn set(&mut self, part: usize, path: &Path, value: &str) -> Result<(), Fault> {
-        if self.get(part, path).and_then(Value::as_str) == Some(value) {
+    /// A [`Fault`], and nothing changed, when the way leads through a scalar, an alias or a merge
+    /// key, or when the edit would change anything else (the value is an anchor that others refer
+    /// to).
+    pub fn set(&mut self, part: usize, path: &Path, value: impl Into<Value>) -> Result<(), Fault> {
+        let value = value.into();
+        check_depth(&value)?;
+        self.edit(part, path, |editor, root, old| {
+            let mut intended = old.clone();
+            put(&mut intended, &path.0, value)?;
+            editor.set(root, old, &intended, &path.0)?;
+            Ok(intended)
+        })
+    }
+
+    /// Removes the key or the element at a path, and tells whether there was one. The comment on
+    /// its line goes with it, and the comment lines right above it in the same column; not those
+    /// above the first entry of the document, which speak of the whole.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn unset(&mut self, part: usize, path: &Path) -> Result<bool, Fault> {
+        if self.get(part, path).is_none() {
+            return Ok(false);
+        }
+        self.edit(part, path, |editor, root, old| {
+            let mut intended = old.clone();
+            take(&mut intended, &path.0);
+            editor.unset(root, old, &intended, &path.0)?;
+            Ok(intended)
+        })?;
+        Ok(true)
+    }
+
+    /// Adds an element behind the last one of the list at a path. Where there is nothing or a
+    /// null, a list is made.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), and when something that is no list stands there.
+    pub fn append(
+        &mut self,
+        part: usize,
+        path: &Path,
+        value: impl Into<Value>,
+    ) -> Result<(), Fault> {
+        let length = match self.get(part, path) {
+            None | Some(Value::Null) => 0,
+            Some(list) => match list.as_sequence() {
+                Some(items) => items.len(),
+                None => return Err(self.fault(part, path, "is no list to append to")),
+            },
+        };
+        self.set(part, &path.then(Step::Index(length)), value)
+    }
+
+    /// Makes a document of what it is intended to be, by the fewest changes: entries of mappings
+    /// are told by their keys, elements of lists by their `name` or by what they have in common.
+    /// New keys are placed as [`set`](Self::set) does; the order of the others stays.
+    ///
+    /// # Errors
+    /// A [`Fault`], and nothing changed, as [`set`](Self::set).
+    pub fn apply(&mut self, part: usize, intended: &Value) -> Result<(), Fault> {
+        check_depth(intended)?;
+        self.edit(part, &Path::default(), |editor, root, old| {
+            editor.reconcile(Place::Top, root, old, intended)?;
+            Ok(intended.clone())
+        })
+    }
+
+    /// Collects changes to a document, makes them, and makes sure that the text holds then what
+    /// the collector says it should.
+    fn edit(
+        &mut self,
+        index: usize,
+        path: &Path,
+        collect: impl FnOnce(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
+    ) -> Result<(), Fault> {
+        let fault = |message: &str| self.fault(index, path, message);
+        let Some(part) = self.parts.get(index) else {
+            return Err(fault("is in a document that there is not"));
+        };
+        let Some(root) = &part.outline else {
+            return Err(fault(
+                "can't be changed: the layout of the text can't be followed",
+            ));
+        };
+        let newline = if self.text.contains("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        };
+        let is_complete = self.text.is_empty() || self.text.ends_with('\n');
+        let mut source = self.text.clone();
+        let mut end = part.range.end;
+        if !is_complete {
+            source.push_str(newline);
+            if end == self.text.len() {
+                end = source.len();
+            }
+        }
+        let lines = Lines {
+            source: &source,
+            start: part.range.start,
+        };
+        let mut editor = Editor::new(lines, end, root, newline, is_complete);
+        let intended = collect(&mut editor, root, &part.value).map_err(|why| fault(&why))?;
+        if intended == part.value {
             return Ok(());
         }
-        let fault = |message: &str| self.fault(part, path, message);
-        let old = self
-            .parts
-            .get(part)
-            .ok_or_else(|| fault("no such document"))?;
-        let mut intended: Vec<Value> = self.values().cloned().collect();
-        place(&mut intended[part], &path.0, value)
-            .ok_or_else(|| fault("is no place for a string"))?;
-        let splice = splice(&self.text[old.range.clone()], &path.0, value)
-            .ok_or_else(|| fault("can't be changed where it stands"))?;
-        let mut text = self.text.clone();
-        let start = old.range.start;
-        text.replace_range(
-            start + splice.range.start..start + splice.range.end,
-            &splice.text,
-        );
+        let mut text = splice(&source, editor.into_splices())
+            .ok_or_else(|| fault("can't be changed: two changes meet in one place"))?;
+        if !is_complete && text.ends_with(newline) {
+            text.truncate(text.len() - newline.len());
+        }
         let edited = Self::parse(&text).map_err(|broken| {
             fault(&format!(
                 "can't be changed: the text would break ({broken})"
             ))
         })?;
-        if !edited.values().eq(intended.iter()) {
+        let others = self.parts.iter().enumerate().map(|(other, part)| {
+            if other == index {
+                &intended
+            } else {
+                &part.value
+            }
+        });
+        if !edited.values().eq(others) {
             return Err(fault(
                 "can't be changed alone: an anchor, an alias or the layout ties it to other values",
             ));
@@ -201,6 +281,34 @@ impl Document {
             column,
             message: format!("{path} {message}"),
         }
+    }
+}
+
+/// Refuses a value that is too deep before anything descends into it.
+fn check_depth(value: &Value) -> Result<(), Fault> {
+    let mut level = vec![value];
+    for _ in 0..=DEEPEST {
+        level = level.into_iter().flat_map(children).collect();
+        if level.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Fault {
+        line: 1,
+        column: 1,
+        message: format!("the value to write nests deeper than {DEEPEST} levels"),
+    })
+}
+
+fn children(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Sequence(items) => items.iter().collect(),
+        Value::Mapping(entries) => entries
+            .iter()
+            .flat_map(|(key, value)| [key, value])
+            .collect(),
+        Value::Tagged(tagged) => vec![&tagged.value],
+        _ => Vec::new(),
     }
 }
 
@@ -227,7 +335,54 @@ fn split(text: &str) -> Vec<Range<usize>> {
     parts
 }
 
-fn parse_part(text: &str, range: &Range<usize>) -> Result<Value, Fault> {
+fn parse_part(text: &str, range: Range<usize>, expansion: &mut usize) -> Result<Part, Fault> {
+    let trouble = match outline(text, range.clone(), expansion) {
+        Ok(root) => {
+            let value = parse_value(text, &range)?;
+            return Ok(Part {
+                range,
+                value,
+                outline: Some(root),
+            });
+        }
+        Err(trouble) => trouble,
+    };
+    let source = &text[range.clone()];
+    let may_ask = !trouble.is_limit && source.len() <= LARGEST_STRANGE && !has_aliases(source);
+    if !may_ask {
+        return Err(trouble.into_fault(text));
+    }
+    let value = parse_value(text, &range)?;
+    Ok(Part {
+        range,
+        value,
+        outline: None,
+    })
+}
+
+impl Trouble {
+    fn into_fault(self, text: &str) -> Fault {
+        let (line, column) = position(text, self.at);
+        Fault {
+            line,
+            column,
+            message: self.message,
+        }
+    }
+}
+
+/// Whether a text may have anchors and aliases, by which little text makes large values.
+fn has_aliases(source: &str) -> bool {
+    let is_followed = |at: usize| {
+        let next = source.as_bytes().get(at + 1);
+        next.is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, b'_' | b'-'))
+    };
+    ['&', '*']
+        .iter()
+        .all(|sign| source.match_indices(*sign).any(|(at, _)| is_followed(at)))
+}
+
+fn parse_value(text: &str, range: &Range<usize>) -> Result<Value, Fault> {
     let source = &text[range.clone()];
     let is_blank = source.lines().all(|line| {
         let line = line.trim();
@@ -266,216 +421,4 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
         .chars()
         .count();
     (line, 1 + column)
-}
-
-fn lookup<'a>(value: &'a Value, path: &[Step]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.as_mapping()?.get(key.as_str()),
-        Step::Index(index) => value.as_sequence()?.get(*index),
-    })
-}
-
-/// Puts a string into a value, making mappings on the way where there is nothing.
-fn place(value: &mut Value, path: &[Step], string: &str) -> Option<()> {
-    let Some((step, rest)) = path.split_first() else {
-        if value.is_mapping() || value.is_sequence() {
-            return None;
-        }
-        *value = Value::String(string.to_owned());
-        return Some(());
-    };
-    if value.is_null() {
-        *value = Value::Mapping(serde_yaml::Mapping::new());
-    }
-    let next = match step {
-        Step::Key(key) => value
-            .as_mapping_mut()?
-            .entry(Value::String(key.clone()))
-            .or_insert(Value::Null),
-        Step::Index(index) => value.as_sequence_mut()?.get_mut(*index)?,
-    };
-    place(next, rest, string)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(text: &str, path: &[&str], value: &str) -> String {
-        let mut document = Document::parse(text).expect("YAML");
-        let steps = path.iter().map(|step| {
-            step.parse()
-                .map_or_else(|_| Step::Key((*step).into()), Step::Index)
-        });
-        match document.set(0, &Path(steps.collect()), value) {
-            Ok(()) => document.text().to_owned(),
-            Err(fault) => format!("refused: {fault}"),
-        }
-    }
-
-    #[test]
-    fn replaces_the_scalar_and_nothing_else() {
-        for (text, path, expected) in [
-            ("a: x # why\nb: y\n", &["a"][..], "a: new # why\nb: y\n"),
-            ("a: 'x'\n", &["a"], "a: 'new'\n"),
-            ("a: \"x\"   # c\n", &["a"], "a: \"new\"   # c\n"),
-            ("a:   x\r\nb: y\r\n", &["a"], "a:   new\r\nb: y\r\n"),
-            ("\u{feff}a: x\n", &["a"], "\u{feff}a: new\n"),
-            ("a: x", &["a"], "a: new"),
-            ("---\na: x\n...\n", &["a"], "---\na: new\n...\n"),
-            ("# top\n---\na: x\n", &["a"], "# top\n---\na: new\n"),
-            ("a: {b: x, c: y}\n", &["a", "b"], "a: {b: new, c: y}\n"),
-            (
-                "a:\n- b: x\n- b: y\n",
-                &["a", "1", "b"],
-                "a:\n- b: x\n- b: new\n",
-            ),
-            ("a:\n  - [x, y]\n", &["a", "0", "1"], "a:\n  - [x, new]\n"),
-            ("a: !!str x\n", &["a"], "a: !!str new\n"),
-            ("a: &k x\nb: y\n", &["a"], "a: &k new\nb: y\n"),
-            ("k: &k x\na: *k\n", &["a"], "k: &k x\na: new\n"),
-            ("a: >-\n  x\n  y\nb: z\n", &["a"], "a: new\nb: z\n"),
-            ("a: 1.30\n", &["a"], "a: new\n"),
-            ("\"a\": x\n", &["a"], "\"a\": new\n"),
-            ("{\"a\": \"x\"}", &["a"], "{\"a\": \"new\"}"),
-            ("a: x\n---\na: x\n", &["a"], "a: new\n---\na: x\n"),
-        ] {
-            assert_eq!(set(text, path, "new"), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn adds_a_key_where_kops_would_sort_it() {
-        for (text, path, expected) in [
-            ("a: 1\nc: 3\n", &["b"][..], "a: 1\nb: new\nc: 3\n"),
-            (
-                "a: 1\n\n# of c\nc: 3\n",
-                &["b"],
-                "a: 1\n\nb: new\n# of c\nc: 3\n",
-            ),
-            ("a: 1", &["b"], "a: 1\nb: new"),
-            ("a: 1 # why\n# end\n", &["b"], "a: 1 # why\nb: new\n# end\n"),
-            ("a: 1\r\nc: 3\r\n", &["b"], "a: 1\r\nb: new\r\nc: 3\r\n"),
-            (
-                "s:\n    a: 1\n    c: |\n      x\n",
-                &["s", "d"],
-                "s:\n    a: 1\n    c: |\n      x\n    d: new\n",
-            ),
-            (
-                "l:\n- c: 1\n  d: 2\n",
-                &["l", "0", "b"],
-                "l:\n- c: 1\n  b: new\n  d: 2\n",
-            ),
-            (
-                "s:\n  a: 1\nz: 1\n",
-                &["s", "b", "c"],
-                "s:\n  a: 1\n  b:\n    c: new\nz: 1\n",
-            ),
-            ("s: {a: 1}\n", &["s", "b"], "s: {b: new, a: 1}\n"),
-            ("s: {}\n", &["s", "b", "c"], "s: {b: {c: new}}\n"),
-            ("s: # why\nz: 1\n", &["s", "b"], "s: {b: new} # why\nz: 1\n"),
-            ("a:\n", &["a"], "a: new\n"),
-            ("s: null\n", &["s", "b"], "s: {b: new}\n"),
-        ] {
-            assert_eq!(set(text, path, "new"), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn refuses_what_would_change_more_than_was_asked() {
-        for (text, path) in [
-            ("a: &k x\nb: *k\n", &["a"][..]),
-            ("k: &k {a: x}\ns: *k\n", &["s", "a"]),
-            ("a: {b: 1}\n", &["a"]),
-            ("a: [1]\n", &["a", "7"]),
-            ("a: x\n", &["a", "b"]),
-        ] {
-            let text = set(text, path, "new");
-            assert!(text.starts_with("refused: line "), "{text}");
-        }
-    }
-
-    #[test]
-    fn strings_stay_strings() {
-        for value in ["no", "1.30", "1_000", "12:30:45", "", "a: b", "x # y"] {
-            let text = set("a: x\n", &["a"], value);
-            assert_eq!(text, format!("a: \"{value}\"\n"));
-        }
-        assert_eq!(set("a: 1.30\n", &["a"], "1.30"), "a: \"1.30\"\n");
-    }
-
-    #[test]
-    fn faults_name_the_line_in_the_whole_text() {
-        let fault = Document::parse("a: 1\n---\nb: 2\nc: [\n").expect_err("broken");
-        assert!(fault.line >= 4, "{fault}");
-        let twice = Document::parse("a: 1\na: 2\n").expect_err("a key twice");
-        assert!(twice.message.contains("duplicate"), "{twice}");
-    }
-
-    #[test]
-    fn positions_are_those_of_an_editor() {
-        let document = Document::parse("# c\na: 1\n---\ns:\n- {k: ü, l: x}\n").expect("YAML");
-        let path = Path(vec![
-            Step::Key("s".into()),
-            Step::Index(0),
-            Step::Key("l".into()),
-        ]);
-        assert_eq!(document.position(1, &path), (5, 13));
-        assert_eq!(document.key_position(1, &path), (5, 10));
-        assert_eq!(path.to_string(), "s[0].l");
-    }
-
-    #[test]
-    fn in_every_real_file_one_edit_changes_one_line() {
-        let mut edits = 0;
-        let real = crate::fixture::objects().unwrap_or_default();
-        for (key, bytes) in real.into_iter().chain(crate::fixture::sample()) {
-            let is_small = bytes.len() < 20_000;
-            let Some(text) = String::from_utf8(bytes)
-                .ok()
-                .filter(|text| text.contains("metadata:"))
-            else {
-                continue;
-            };
-            let document = Document::parse(&text).unwrap_or_else(|fault| panic!("{key}: {fault}"));
-            let path = Path::keys(&["metadata", "name"]);
-            for part in 0..document.values().count() {
-                if document.get(part, &path).is_none() || !is_small {
-                    continue;
-                }
-                let mut edited = document.clone();
-                edited
-                    .set(part, &path, "new: name")
-                    .unwrap_or_else(|fault| panic!("{key}: {fault}"));
-                let changed: Vec<_> = text
-                    .lines()
-                    .zip(edited.text().lines())
-                    .filter(|(before, after)| before != after)
-                    .collect();
-                assert_eq!(changed.len(), 1, "{key}: {changed:?}");
-                assert!(changed[0].1.ends_with("name: \"new: name\""), "{key}");
-                assert_eq!(text.lines().count(), edited.text().lines().count());
-                edits += 1;
-            }
-        }
-        assert!(edits >= 10, "the sample alone has more");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_edited_rightly_or_not_at_all(
-            text in "(a|b|: |:|- |\n|\n  |\r\n|#|'|\"|\\{|\\}|\\[|\\]|, |---\n|&x |\\*x|!!str |\\||>|\u{e9}|a: |b: |\n  a: ){0,24}",
-            value in "[a-z:# '\"\n\u{e9}]{0,6}",
-        ) {
-            if let Ok(mut document) = Document::parse(&text) {
-                let path = Path::keys(&["a", "b"]);
-                if document.set(0, &path, &value).is_ok() {
-                    let found = document.get(0, &path).and_then(Value::as_str);
-                    proptest::prop_assert_eq!(found, Some(value.as_str()));
-                } else {
-                    proptest::prop_assert_eq!(document.text(), text);
-                }
-            }
-        }
-    }
 }

@@ -33,6 +33,37 @@ pub(super) fn scalar(value: &str, style: Style) -> String {
     }
 }
 
+/// A string of several lines as a `|` scalar, from the bar on. Its lines stand in the column
+/// `indent`, which is `step` deeper than the collection around it. `None` where a `|` scalar
+/// can't hold the string.
+pub(super) fn literal(value: &str, step: usize, indent: usize) -> Option<String> {
+    let body = value.trim_end_matches('\n');
+    let can_hold = |c: char| c == '\n' || c == '\t' || is_printable(c);
+    if !value.contains('\n') || body.is_empty() || !value.chars().all(can_hold) {
+        return None;
+    }
+    let mut text = String::from("|");
+    // A reader takes the first line's indentation for that of all.
+    if body.trim_start_matches('\n').starts_with([' ', '\t']) {
+        let digit = u32::try_from(step).ok()?;
+        text.push(char::from_digit(digit, 10).filter(|digit| *digit != '0')?);
+    }
+    match value.len() - body.len() {
+        0 => text.push('-'),
+        1 => {}
+        _ => text.push('+'),
+    }
+    let lines = value.strip_suffix('\n').unwrap_or(value).split('\n');
+    for line in lines {
+        text.push('\n');
+        if !line.is_empty() {
+            text.extend(std::iter::repeat_n(' ', indent));
+            text.push_str(line);
+        }
+    }
+    (step > 0).then_some(text)
+}
+
 fn double(value: &str) -> String {
     let mut quoted = String::from("\"");
     for c in value.chars() {
@@ -63,13 +94,22 @@ fn is_printable(c: char) -> bool {
 /// quoting: only letters, digits and the punctuation of paths and URLs, nothing that resolves.
 fn is_plain(value: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || "/._-:@+=~ ".contains(c);
-    let starts_well = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let starts_well = value.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
     starts_well
         && value.chars().all(safe)
         && !value.ends_with([':', ' '])
         && !value.contains(": ")
         && !value.contains("  ")
         && !is_word(value)
+        && !may_be_number(value)
+}
+
+/// Whether a string has a digit in front and nothing that no number, date or time could have:
+/// `1_000`, `0o7`, `1e3`, `12:30:45`, `2016-12-10 12:30:45Z`. An address such as `10.0.0.0/8` is
+/// none of these.
+fn may_be_number(value: &str) -> bool {
+    let of_number = |c: char| c.is_ascii_hexdigit() || "xXoO_.,:+- tTzZ".contains(c);
+    value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(of_number)
 }
 
 /// The words of YAML 1.1 and 1.2 that are no strings, in any case.

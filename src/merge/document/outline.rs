@@ -1,0 +1,804 @@
+//! Where each value of a YAML document stands in its text.
+//!
+//! The outline follows the layout only; what the values are is told by the parser of
+//! `serde_yaml`. It also is the guard of that parser: what nests too deeply, or would grow too
+//! much when its aliases are followed, is found here in one pass.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// How deeply collections may nest.
+pub(super) const DEEPEST: usize = 64;
+
+/// How much a text may stand for, in bytes, once each alias is replaced by what it refers to.
+/// Each value counts for its text and [`NODE`] more.
+pub(super) const LARGEST_EXPANSION: usize = 64 << 20;
+
+/// What a value takes beside its text.
+const NODE: usize = 64;
+
+/// A value, or a key.
+#[derive(Clone, Debug)]
+pub(in crate::merge) struct Node {
+    /// From its anchor or tag, or its first character, to its last one.
+    pub(in crate::merge) span: Range<usize>,
+    /// Its first character after anchor and tag.
+    pub(in crate::merge) content: usize,
+    pub(in crate::merge) anchor: Option<Range<usize>>,
+    pub(in crate::merge) tag: Option<Range<usize>>,
+    pub(in crate::merge) kind: Kind,
+    /// The entries of a mapping, the elements of a sequence.
+    pub(in crate::merge) children: Vec<Child>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::merge) enum Kind {
+    /// Nothing stands there, which is a null.
+    Empty,
+    /// A scalar, plain or in quotes.
+    Scalar,
+    /// A `|` or `>` scalar.
+    BlockScalar,
+    Alias,
+    Mapping(Style),
+    Sequence(Style),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::merge) enum Style {
+    Block,
+    Flow,
+    /// The mapping in `[key: value]`, which has no braces.
+    Pair,
+}
+
+/// An entry of a mapping or an element of a sequence.
+#[derive(Clone, Debug)]
+pub(in crate::merge) struct Child {
+    /// Its first character: of the key, a `?` or the dash.
+    pub(in crate::merge) start: usize,
+    pub(in crate::merge) key: Option<Node>,
+    /// Right after the colon or the dash; `None` where there is no colon.
+    pub(in crate::merge) gap: Option<usize>,
+    pub(in crate::merge) value: Node,
+    /// The comma behind it, in flow style.
+    pub(in crate::merge) comma: Option<usize>,
+}
+
+impl Child {
+    pub(in crate::merge) fn end(&self) -> usize {
+        let key = self.key.as_ref().map_or(self.start, |key| key.span.end);
+        key.max(self.gap.unwrap_or(0)).max(self.value.span.end)
+    }
+}
+
+impl Node {
+    fn new(kind: Kind, span: Range<usize>) -> Self {
+        Self {
+            content: span.start,
+            span,
+            anchor: None,
+            tag: None,
+            kind,
+            children: Vec::new(),
+        }
+    }
+
+    pub(super) fn empty(at: usize) -> Self {
+        Self::new(Kind::Empty, at..at)
+    }
+
+    fn collection(kind: Kind, start: usize, end: usize, children: Vec<Child>) -> Self {
+        Self {
+            children,
+            ..Self::new(kind, start..end)
+        }
+    }
+}
+
+/// Why there is no outline.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) at: usize,
+    pub(super) message: String,
+    /// Whether no other parser may have a try either.
+    pub(super) is_limit: bool,
+}
+
+type Result<T> = std::result::Result<T, Trouble>;
+
+/// The outline of the document in a range of a text. `expansion` adds up what all documents of
+/// the text stand for.
+pub(super) fn outline(text: &str, range: Range<usize>, expansion: &mut usize) -> Result<Node> {
+    let mut outliner = Outliner {
+        text: &text[..range.end],
+        at: range.start,
+        line: range.start,
+        depth: 0,
+        expansion,
+        anchors: HashMap::new(),
+    };
+    outliner.document()
+}
+
+struct Outliner<'a> {
+    text: &'a str,
+    at: usize,
+    /// Where the line of `at` begins.
+    line: usize,
+    depth: usize,
+    expansion: &'a mut usize,
+    /// What each anchor's value stands for, in bytes.
+    anchors: HashMap<&'a str, usize>,
+}
+
+#[derive(Default)]
+struct Properties {
+    start: Option<usize>,
+    anchor: Option<Range<usize>>,
+    tag: Option<Range<usize>>,
+}
+
+fn is_blank(byte: Option<u8>) -> bool {
+    matches!(byte, None | Some(b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+fn is_flow_indicator(byte: u8) -> bool {
+    matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
+}
+
+impl<'a> Outliner<'a> {
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.text.as_bytes().get(self.at + ahead).copied()
+    }
+
+    fn trouble<T>(&self, message: &str) -> Result<T> {
+        Err(Trouble {
+            at: self.at,
+            message: message.to_owned(),
+            is_limit: false,
+        })
+    }
+
+    fn limit<T>(&self, message: String) -> Result<T> {
+        Err(Trouble {
+            at: self.at,
+            message,
+            is_limit: true,
+        })
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<()> {
+        *self.expansion = self.expansion.saturating_add(bytes);
+        if *self.expansion > LARGEST_EXPANSION {
+            return self.limit(format!(
+                "the text stands for more than {} MiB once its aliases are followed",
+                LARGEST_EXPANSION >> 20
+            ));
+        }
+        Ok(())
+    }
+
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth == DEEPEST {
+            return self.limit(format!("values nest deeper than {DEEPEST} levels"));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Passes over white space, comments and line ends.
+    fn skip(&mut self) {
+        while let Some(byte) = self.byte(0) {
+            match byte {
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b'\n' => self.newline(),
+                b'#' if self.at == self.line || self.is_after_blank() => self.to_line_end(),
+                _ => return,
+            }
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.byte(0), Some(b' ' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn is_after_blank(&self) -> bool {
+        is_blank(Some(self.text.as_bytes()[self.at - 1]))
+    }
+
+    fn newline(&mut self) {
+        self.at += 1;
+        self.line = self.at;
+    }
+
+    fn to_line_end(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += rest.find('\n').unwrap_or(rest.len());
+    }
+
+    fn place(&self) -> (usize, usize) {
+        (self.at, self.line)
+    }
+
+    fn back_to(&mut self, place: (usize, usize)) {
+        (self.at, self.line) = place;
+    }
+
+    fn column(&self) -> usize {
+        self.at - self.line
+    }
+
+    /// Whether the document ends here: at the text's end or a marker.
+    fn has_ended(&self) -> bool {
+        let is_marker = || {
+            let rest = &self.text.as_bytes()[self.at..];
+            (rest.starts_with(b"---") || rest.starts_with(b"...")) && is_blank(self.byte(3))
+        };
+        self.at >= self.text.len() || (self.at == self.line && is_marker())
+    }
+
+    fn is_indicator(&self, byte: u8) -> bool {
+        self.byte(0) == Some(byte) && is_blank(self.byte(1))
+    }
+
+    fn document(&mut self) -> Result<Node> {
+        let source = &self.text[self.at..];
+        let is_lone = |at: usize| source.as_bytes().get(at + 1) != Some(&b'\n');
+        if source.contains(['\u{85}', '\u{2028}', '\u{2029}', '\0'])
+            || source.match_indices('\r').any(|(at, _)| is_lone(at))
+        {
+            return self.trouble("line ends other than LF and CRLF can't be followed");
+        }
+        self.skip();
+        while self.at == self.line && self.byte(0) == Some(b'%') {
+            self.to_line_end();
+            self.skip();
+        }
+        let has_header = self.text[self.at..].starts_with("---") && self.has_ended();
+        if has_header {
+            self.at += 3;
+        }
+        let node = self.block_node(None, false, !has_header)?;
+        self.skip();
+        if !self.has_ended() {
+            return self.trouble("a value was expected to end here");
+        }
+        Ok(node)
+    }
+
+    /// A node of a block collection that stands in the column `parent`, `None` for the top.
+    /// `may_align`: a sequence may have its dashes in that column too. `is_compact`: a
+    /// collection may begin on this line.
+    fn block_node(
+        &mut self,
+        parent: Option<usize>,
+        may_align: bool,
+        is_compact: bool,
+    ) -> Result<Node> {
+        let origin = self.place();
+        self.skip();
+        let is_fresh = self.line != origin.1;
+        let column = self.column();
+        let is_inside = !is_fresh
+            || parent.is_none_or(|parent| column > parent)
+            || (may_align && Some(column) == parent && self.is_indicator(b'-'));
+        if self.has_ended() || !is_inside {
+            self.back_to(origin);
+            return Ok(Node::empty(origin.0));
+        }
+        if is_fresh && self.text[self.line..self.at].contains('\t') {
+            return self.trouble("a tab is no indentation");
+        }
+        let may_nest = is_fresh || is_compact;
+        if self.is_indicator(b'-') && may_nest {
+            return self.deeper(|this| this.block_sequence(column));
+        }
+        if self.is_indicator(b'?') && may_nest {
+            return self.deeper(|this| this.block_mapping(column, None));
+        }
+        let before = *self.expansion;
+        let properties = self.properties()?;
+        if properties.start.is_some() && self.is_at_line_end() {
+            let node = self.block_node(parent, may_align, false)?;
+            return self.with_properties(node, properties, before);
+        }
+        let line = self.line;
+        let node = self.inline(parent)?;
+        let node = self.with_properties(node, properties, before)?;
+        if may_nest && node.kind != Kind::BlockScalar && self.line == line && self.is_colon_next() {
+            return self.deeper(|this| this.block_mapping(column, Some(node)));
+        }
+        Ok(node)
+    }
+
+    fn is_at_line_end(&self) -> bool {
+        matches!(self.byte(0), None | Some(b'\r' | b'\n' | b'#')) || self.has_ended()
+    }
+
+    fn is_colon_next(&mut self) -> bool {
+        let place = self.place();
+        self.skip_blanks();
+        let is_colon = self.is_indicator(b':');
+        if !is_colon {
+            self.back_to(place);
+        }
+        is_colon
+    }
+
+    fn block_sequence(&mut self, column: usize) -> Result<Node> {
+        let start = self.at;
+        let mut children = Vec::new();
+        loop {
+            let start = self.at;
+            self.at += 1;
+            let gap = Some(self.at);
+            self.count(NODE)?;
+            let value = self.block_node(Some(column), false, true)?;
+            children.push(Child {
+                start,
+                key: None,
+                gap,
+                value,
+                comma: None,
+            });
+            if !self.goes_on(column, |this| this.is_indicator(b'-'))? {
+                break;
+            }
+        }
+        let end = children.last().map_or(start, Child::end);
+        let kind = Kind::Sequence(Style::Block);
+        Ok(Node::collection(kind, start, end, children))
+    }
+
+    /// Whether a block collection has one more child, on a line of its own.
+    fn goes_on(&mut self, column: usize, is_child: impl Fn(&Self) -> bool) -> Result<bool> {
+        let place = self.place();
+        self.skip();
+        if self.has_ended() {
+            self.back_to(place);
+            return Ok(false);
+        }
+        let is_fresh = self.line != place.1;
+        if !is_fresh || self.column() > column || self.text[self.line..self.at].contains('\t') {
+            return self.trouble("a line has to begin at the column of one above");
+        }
+        if self.column() == column && is_child(self) {
+            return Ok(true);
+        }
+        self.back_to(place);
+        Ok(false)
+    }
+
+    /// `first` is the first key, read already up to its colon.
+    fn block_mapping(&mut self, column: usize, first: Option<Node>) -> Result<Node> {
+        let start = first.as_ref().map_or(self.at, |key| key.span.start);
+        let mut children = Vec::new();
+        let mut next = first;
+        loop {
+            children.push(match next.take() {
+                None if self.is_indicator(b'?') => self.explicit_entry(column)?,
+                Some(key) => self.entry(column, key)?,
+                None => {
+                    let key = self.block_key()?;
+                    self.entry(column, key)?
+                }
+            });
+            if !self.goes_on(column, |this| !this.is_indicator(b'-'))? {
+                break;
+            }
+        }
+        let end = children.last().map_or(start, Child::end);
+        let kind = Kind::Mapping(Style::Block);
+        Ok(Node::collection(kind, start, end, children))
+    }
+
+    fn block_key(&mut self) -> Result<Node> {
+        let (before, line) = (*self.expansion, self.line);
+        let properties = self.properties()?;
+        let key = self.inline(Some(usize::MAX))?;
+        let key = self.with_properties(key, properties, before)?;
+        if self.line != line || !self.is_colon_next() {
+            return self.trouble("a key with a colon was expected");
+        }
+        Ok(key)
+    }
+
+    fn entry(&mut self, column: usize, key: Node) -> Result<Child> {
+        self.at += 1;
+        self.count(NODE)?;
+        Ok(Child {
+            start: key.span.start,
+            key: Some(key),
+            gap: Some(self.at),
+            value: self.block_node(Some(column), true, false)?,
+            comma: None,
+        })
+    }
+
+    fn explicit_entry(&mut self, column: usize) -> Result<Child> {
+        let start = self.at;
+        self.at += 1;
+        let key = Some(self.block_node(Some(column), true, true)?);
+        let (gap, value) = if self.goes_on(column, |this| this.is_indicator(b':'))? {
+            self.at += 1;
+            let gap = Some(self.at);
+            (gap, self.block_node(Some(column), true, true)?)
+        } else {
+            self.count(NODE)?;
+            (None, Node::empty(self.at))
+        };
+        Ok(Child {
+            start,
+            key,
+            gap,
+            value,
+            comma: None,
+        })
+    }
+
+    /// Anchor and tag, in any order, and the blanks behind them.
+    fn properties(&mut self) -> Result<Properties> {
+        let mut found = Properties::default();
+        loop {
+            let start = self.at;
+            let slot = match self.byte(0) {
+                Some(b'&') => &mut found.anchor,
+                Some(b'!') => &mut found.tag,
+                _ => return Ok(found),
+            };
+            if slot.is_some() {
+                return self.trouble("a value has one anchor and one tag at most");
+            }
+            self.at += 1;
+            self.name();
+            *slot = Some(start..self.at);
+            found.start = found.start.or(Some(start));
+            if !is_blank(self.byte(0)) && !self.byte(0).is_some_and(is_flow_indicator) {
+                return self.trouble("a blank was expected after an anchor or a tag");
+            }
+            self.skip_blanks();
+        }
+    }
+
+    fn name(&mut self) {
+        let is_name = |byte: u8| !is_blank(Some(byte)) && !is_flow_indicator(byte);
+        while self.byte(0).is_some_and(is_name) {
+            self.at += 1;
+        }
+    }
+
+    fn with_properties(
+        &mut self,
+        mut node: Node,
+        properties: Properties,
+        before: usize,
+    ) -> Result<Node> {
+        let Some(start) = properties.start else {
+            return Ok(node);
+        };
+        if node.anchor.is_some() || node.tag.is_some() || node.kind == Kind::Alias {
+            return self.trouble("a value has one anchor and one tag at most");
+        }
+        if let Some(anchor) = &properties.anchor {
+            let name = &self.text[anchor.start + 1..anchor.end];
+            self.anchors.insert(name, *self.expansion - before);
+        }
+        node.span.start = start;
+        if node.kind == Kind::Empty {
+            let ends = [&properties.anchor, &properties.tag].map(|range| range.as_ref());
+            let end = ends.into_iter().flatten().map(|range| range.end).max();
+            node.span.end = end.unwrap_or(node.span.end);
+            node.content = node.span.end;
+        }
+        node.anchor = properties.anchor;
+        node.tag = properties.tag;
+        Ok(node)
+    }
+
+    /// What begins on this line and is no block collection. `parent` as in `block_node`;
+    /// `usize::MAX` for what must end on this line.
+    fn inline(&mut self, parent: Option<usize>) -> Result<Node> {
+        let start = self.at;
+        let node = match self.byte(0) {
+            Some(b'*') => return self.alias(),
+            Some(b'"' | b'\'') => self.quoted()?,
+            Some(b'[' | b'{') => return self.deeper(Self::flow),
+            Some(b'|' | b'>') => self.block_scalar(parent)?,
+            _ => self.plain(parent, false)?,
+        };
+        self.count(NODE + node.span.end - start)?;
+        Ok(node)
+    }
+
+    fn alias(&mut self) -> Result<Node> {
+        let start = self.at;
+        self.at += 1;
+        self.name();
+        let name = &self.text[start + 1..self.at];
+        let Some(size) = self.anchors.get(name).copied() else {
+            self.at = start;
+            return self.trouble(&format!("there is no anchor &{name} above"));
+        };
+        self.count(size.max(NODE))?;
+        Ok(Node::new(Kind::Alias, start..self.at))
+    }
+
+    fn quoted(&mut self) -> Result<Node> {
+        let start = self.at;
+        let quote = self.byte(0);
+        self.at += 1;
+        loop {
+            match self.byte(0) {
+                None => {
+                    self.at = start;
+                    return self.trouble("the quote is never closed");
+                }
+                Some(b'\\') if quote == Some(b'"') && self.byte(1) != Some(b'\n') => self.at += 2,
+                Some(b'\'') if quote == Some(b'\'') && self.byte(1) == Some(b'\'') => self.at += 2,
+                Some(b'\n') => {
+                    self.newline();
+                    if self.has_ended() {
+                        return self.trouble("the document ends inside of quotes");
+                    }
+                }
+                byte => {
+                    self.at += 1;
+                    if byte == quote {
+                        return Ok(Node::new(Kind::Scalar, start..self.at));
+                    }
+                }
+            }
+        }
+    }
+
+    fn plain(&mut self, parent: Option<usize>, in_flow: bool) -> Result<Node> {
+        let start = self.at;
+        let may_start = match self.byte(0) {
+            None => false,
+            Some(b'-' | b'?' | b':') => {
+                !is_blank(self.byte(1)) && !(in_flow && self.byte(1).is_some_and(is_flow_indicator))
+            }
+            Some(byte) => !b",[]{}#&*!|>'\"%@`".contains(&byte),
+        };
+        if !may_start {
+            return self.trouble("a value can't begin with this character");
+        }
+        loop {
+            let (end, is_stopped) = self.plain_line(in_flow);
+            if is_stopped {
+                return Ok(Node::new(Kind::Scalar, start..end));
+            }
+            let place = self.place();
+            while matches!(self.byte(0), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+                if self.byte(0) == Some(b'\n') {
+                    self.newline();
+                } else {
+                    self.at += 1;
+                }
+            }
+            let is_deeper = in_flow || parent.is_none_or(|parent| self.column() > parent);
+            let is_stopped = self.byte(0) == Some(b'#')
+                || (in_flow && self.byte(0).is_some_and(is_flow_indicator))
+                || self.is_indicator(b':');
+            if self.has_ended() || !is_deeper || is_stopped {
+                self.back_to(place);
+                return Ok(Node::new(Kind::Scalar, start..end));
+            }
+        }
+    }
+
+    /// The end of a plain scalar on this line, and whether it ends here for good.
+    fn plain_line(&mut self, in_flow: bool) -> (usize, bool) {
+        let mut end = self.at;
+        loop {
+            let is_stopped = match self.byte(0) {
+                None | Some(b'\r' | b'\n') => {
+                    self.at = end;
+                    return (end, self.byte(0).is_none());
+                }
+                Some(b':') => {
+                    is_blank(self.byte(1))
+                        || (in_flow && self.byte(1).is_some_and(is_flow_indicator))
+                }
+                Some(b'#') => self.is_after_blank(),
+                Some(byte) => in_flow && is_flow_indicator(byte),
+            };
+            if is_stopped {
+                self.at = end;
+                return (end, true);
+            }
+            let byte = self.byte(0);
+            self.at += 1;
+            if !is_blank(byte) {
+                end = self.at;
+            }
+        }
+    }
+
+    /// A `|` or `>` scalar: its header, then each line that is indented deeply enough.
+    fn block_scalar(&mut self, parent: Option<usize>) -> Result<Node> {
+        let start = self.at;
+        self.at += 1;
+        let (mut keeps, mut indent) = (false, None);
+        while let Some(byte) = self.byte(0) {
+            match byte {
+                b'+' => keeps = true,
+                b'-' => {}
+                b'1'..=b'9' => {
+                    indent = Some(parent.unwrap_or(0) + usize::from(byte - b'0'));
+                }
+                _ => break,
+            }
+            self.at += 1;
+        }
+        let mut end = self.at;
+        if !is_blank(self.byte(0)) {
+            return self.trouble("a block scalar's text begins on the next line");
+        }
+        self.skip_blanks();
+        if !self.is_at_line_end() {
+            return self.trouble("a block scalar's text begins on the next line");
+        }
+        let mut last_line = self.line;
+        self.to_line_end();
+        let mut blank_end = None;
+        while self.byte(0) == Some(b'\n') {
+            self.newline();
+            let place = self.place();
+            while self.byte(0) == Some(b' ') && indent.is_none_or(|indent| self.column() < indent) {
+                self.at += 1;
+            }
+            let is_blank_line = matches!(self.byte(0), Some(b'\r' | b'\n'));
+            if is_blank_line {
+                self.to_line_end();
+                blank_end = Some(self.place());
+                continue;
+            }
+            let least = indent.unwrap_or(parent.map_or(1, |parent| parent + 1));
+            if self.byte(0).is_none() || self.column() < least || self.has_ended() {
+                self.back_to(place);
+                break;
+            }
+            indent = Some(self.column());
+            self.to_line_end();
+            end = self.at - usize::from(self.text[..self.at].ends_with('\r'));
+            last_line = self.line;
+            blank_end = None;
+        }
+        if let Some((at, line)) = blank_end.filter(|_| keeps) {
+            end = at - usize::from(self.text[..at].ends_with('\r'));
+            last_line = line;
+        }
+        self.back_to((end, last_line));
+        Ok(Node::new(Kind::BlockScalar, start..end))
+    }
+
+    fn flow(&mut self) -> Result<Node> {
+        let start = self.at;
+        let is_mapping = self.byte(0) == Some(b'{');
+        let close = if is_mapping { b'}' } else { b']' };
+        self.at += 1;
+        self.count(NODE)?;
+        let mut children: Vec<Child> = Vec::new();
+        loop {
+            self.skip();
+            if self.has_ended() {
+                self.at = start;
+                return self.trouble("the bracket is never closed");
+            }
+            if self.byte(0) == Some(close) {
+                self.at += 1;
+                break;
+            }
+            if children.last().is_some_and(|last| last.comma.is_none()) {
+                return self.trouble("a comma or a closing bracket was expected");
+            }
+            let mut child = self.flow_child(is_mapping)?;
+            self.skip();
+            if self.byte(0) == Some(b',') {
+                child.comma = Some(self.at);
+                self.at += 1;
+            }
+            children.push(child);
+        }
+        let kind = if is_mapping {
+            Kind::Mapping(Style::Flow)
+        } else {
+            Kind::Sequence(Style::Flow)
+        };
+        Ok(Node::collection(kind, start, self.at, children))
+    }
+
+    fn flow_child(&mut self, in_mapping: bool) -> Result<Child> {
+        let start = self.at;
+        let is_explicit = self.is_indicator(b'?');
+        if is_explicit {
+            self.at += 1;
+            self.skip();
+        }
+        let first = self.flow_node()?;
+        let place = self.place();
+        self.skip();
+        let gap = (self.byte(0) == Some(b':')).then_some(self.at + 1);
+        let value = if let Some(gap) = gap {
+            self.at = gap;
+            self.skip();
+            let mut value = self.flow_node()?;
+            if value.kind == Kind::Empty && value.anchor.is_none() && value.tag.is_none() {
+                value = Node::empty(gap);
+            }
+            value
+        } else {
+            self.back_to(place);
+            Node::empty(first.span.end)
+        };
+        let is_pair = in_mapping || gap.is_some() || is_explicit;
+        if !is_pair {
+            return Ok(Child {
+                start,
+                key: None,
+                gap: Some(start),
+                value: first,
+                comma: None,
+            });
+        }
+        let entry = Child {
+            start,
+            key: Some(first),
+            gap,
+            value,
+            comma: None,
+        };
+        if in_mapping {
+            return Ok(entry);
+        }
+        self.count(NODE)?;
+        let end = entry.end();
+        let kind = Kind::Mapping(Style::Pair);
+        Ok(Child {
+            start,
+            key: None,
+            gap: Some(start),
+            value: Node::collection(kind, start, end, vec![entry]),
+            comma: None,
+        })
+    }
+
+    fn flow_node(&mut self) -> Result<Node> {
+        let before = *self.expansion;
+        let properties = self.properties()?;
+        let start = self.at;
+        if properties.start.is_some() {
+            self.skip();
+        }
+        let is_colon = self.byte(0) == Some(b':')
+            && (is_blank(self.byte(1)) || self.byte(1).is_some_and(is_flow_indicator));
+        let node = match self.byte(0) {
+            Some(b',' | b']' | b'}') => self.empty_node(start)?,
+            _ if is_colon => self.empty_node(start)?,
+            Some(b'*') => self.alias()?,
+            Some(b'[' | b'{') => self.deeper(Self::flow)?,
+            Some(b'"' | b'\'') => {
+                let node = self.quoted()?;
+                self.count(NODE + node.span.len())?;
+                node
+            }
+            _ => {
+                let node = self.plain(None, true)?;
+                self.count(NODE + node.span.len())?;
+                node
+            }
+        };
+        self.with_properties(node, properties, before)
+    }
+
+    fn empty_node(&mut self, at: usize) -> Result<Node> {
+        self.count(NODE)?;
+        Ok(Node::empty(at))
+    }
+}
