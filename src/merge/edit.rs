@@ -1,5 +1,9 @@
 //! Changes to values as changes to the text: what is written where.
 
+#[cfg(test)]
+mod real_tests;
+#[cfg(test)]
+mod tests;
 mod way;
 mod write;
 
@@ -206,25 +210,24 @@ impl<'a> Editor<'a> {
     }
 
     fn replace_top(&mut self, node: &Node, text: &str) {
-        let text = text.strip_prefix([' ', '\n']).unwrap_or(text);
+        let line = text.strip_prefix(' ').unwrap_or(text);
+        let lines = line.strip_prefix('\n').unwrap_or(line);
         if node.span.is_empty() {
-            let at = self.end;
-            return self.push(at, at, &format!("{text}\n"));
+            return self.push(self.end, self.end, &format!("{lines}\n"));
         }
-        let start = node.span.start;
-        let is_after_marker = !self.lines.begins_at(start);
-        let start = if is_after_marker {
-            start
+        let (start, end) = (node.span.start, self.lines.end_of(node.span.end));
+        if self.lines.begins_at(start) {
+            self.push(self.lines.start_of(start), end, lines);
         } else {
-            self.lines.start_of(start)
-        };
-        let line = if is_after_marker && text.contains('\n') {
-            "\n"
-        } else {
-            ""
-        };
-        let end = self.lines.end_of(node.span.end);
-        self.push(start, end, &format!("{line}{text}"));
+            // Behind a `---`.
+            let before = self.source()[..start].trim_end_matches(' ').len();
+            let start = if line.len() > lines.len() {
+                before
+            } else {
+                start
+            };
+            self.push(start, end, line);
+        }
     }
 
     /// Adds an entry or an element before the child at an index, or behind the last one. `gone`

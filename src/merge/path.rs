@@ -1,6 +1,8 @@
 //! Ways to values, as people type them: `spec.subnets[name=a].zone`.
 
 mod selector;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;

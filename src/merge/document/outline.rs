@@ -4,6 +4,9 @@
 //! `serde_yaml`. It also is the guard of that parser: what nests too deeply, or would grow too
 //! much when its aliases are followed, is found here in one pass.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -400,6 +403,9 @@ impl<'a> Outliner<'a> {
     fn block_key(&mut self) -> Result<Node> {
         let (before, line) = (*self.expansion, self.line);
         let properties = self.properties()?;
+        if matches!(self.byte(0), Some(b'|' | b'>')) {
+            return self.trouble("a key can't be a block scalar");
+        }
         let key = self.inline(Some(usize::MAX))?;
         let key = self.with_properties(key, properties, before)?;
         if self.line != line || !self.is_colon_next() {
@@ -716,7 +722,7 @@ impl<'a> Outliner<'a> {
 
     fn flow_child(&mut self, in_mapping: bool) -> Result<Child> {
         let start = self.at;
-        let is_explicit = self.is_indicator(b'?');
+        let is_explicit = self.byte(0) == Some(b'?');
         if is_explicit {
             self.at += 1;
             self.skip();
