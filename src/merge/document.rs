@@ -148,7 +148,7 @@ impl Document {
         check_depth(&value)?;
         self.edit(part, path, |editor, root, old| {
             let mut intended = old.clone();
-            put(&mut intended, &path.0, value)?;
+            put(&mut intended, &path.0, value.clone())?;
             editor.set(root, old, &intended, &path.0)?;
             Ok(intended)
         })
@@ -209,22 +209,38 @@ impl Document {
     }
 
     /// Collects changes to a document, makes them, and makes sure that the text holds then what
-    /// the collector says it should.
+    /// the collector says it should. What goes wrong with `|` scalars, whose text depends on the
+    /// lines behind them, is written with quotes then.
     fn edit(
         &mut self,
         index: usize,
         path: &Path,
-        collect: impl FnOnce(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
+        collect: impl Fn(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
     ) -> Result<(), Fault> {
-        let fault = |message: &str| self.fault(index, path, message);
-        let Some(part) = self.parts.get(index) else {
-            return Err(fault("is in a document that there is not"));
-        };
-        let Some(root) = &part.outline else {
-            return Err(fault(
-                "can't be changed: the layout of the text can't be followed",
-            ));
-        };
+        let edited = self
+            .attempt(index, true, &collect)
+            .or_else(|_| self.attempt(index, false, &collect));
+        match edited {
+            Ok(edited) => *self = edited,
+            Err(why) => return Err(self.fault(index, path, &why)),
+        }
+        Ok(())
+    }
+
+    fn attempt(
+        &self,
+        index: usize,
+        has_literals: bool,
+        collect: impl Fn(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
+    ) -> Result<Self, Refusal> {
+        let part = self
+            .parts
+            .get(index)
+            .ok_or("is in a document that there is not")?;
+        let root = part
+            .outline
+            .as_ref()
+            .ok_or("can't be changed: the layout of the text can't be followed")?;
         let newline = if self.text.contains("\r\n") {
             "\r\n"
         } else {
@@ -243,21 +259,18 @@ impl Document {
             source: &source,
             start: part.range.start,
         };
-        let mut editor = Editor::new(lines, end, root, newline, is_complete);
-        let intended = collect(&mut editor, root, &part.value).map_err(|why| fault(&why))?;
+        let mut editor = Editor::new(lines, end, root, newline, has_literals && is_complete);
+        let intended = collect(&mut editor, root, &part.value)?;
         if intended == part.value {
-            return Ok(());
+            return Ok(self.clone());
         }
         let mut text = splice(&source, editor.into_splices())
-            .ok_or_else(|| fault("can't be changed: two changes meet in one place"))?;
+            .ok_or("can't be changed: two changes meet in one place")?;
         if !is_complete && text.ends_with(newline) {
             text.truncate(text.len() - newline.len());
         }
-        let edited = Self::parse(&text).map_err(|broken| {
-            fault(&format!(
-                "can't be changed: the text would break ({broken})"
-            ))
-        })?;
+        let edited = Self::parse(&text)
+            .map_err(|broken| format!("can't be changed: the text would break ({broken})"))?;
         let others = self.parts.iter().enumerate().map(|(other, part)| {
             if other == index {
                 &intended
@@ -266,12 +279,12 @@ impl Document {
             }
         });
         if !edited.values().eq(others) {
-            return Err(fault(
-                "can't be changed alone: an anchor, an alias or the layout ties it to other values",
-            ));
+            return Err(
+                "can't be changed alone: an anchor, an alias or the layout ties it to other values"
+                    .to_owned(),
+            );
         }
-        *self = edited;
-        Ok(())
+        Ok(edited)
     }
 
     fn fault(&self, part: usize, path: &Path, message: &str) -> Fault {

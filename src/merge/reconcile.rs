@@ -75,10 +75,15 @@ impl Editor<'_> {
         if style == Style::Pair && has_changed_keys {
             return Ok(false);
         }
-        let mut at = Vec::with_capacity(added.len());
-        for (key, value) in added {
-            at.push((self.place_of(node, old, key), key, value));
-        }
+        let names: Vec<_> = old.keys().map(key_text).collect();
+        let is_sorted = names.is_sorted();
+        let mut at: Vec<_> = added
+            .into_iter()
+            .map(|(key, value)| {
+                let place = is_sorted.then(|| self.place_of(node, &names, &key_text(key)));
+                (place.unwrap_or(children.len()), key, value)
+            })
+            .collect();
         at.sort_by_key(|(index, ..)| *index);
         let mut at = at.into_iter().peekable();
         for (index, (child, (key, value))) in children.iter().zip(old).enumerate() {
@@ -96,20 +101,15 @@ impl Editor<'_> {
         Ok(true)
     }
 
-    /// Before which child a new key goes: where kOps would sort it when the keys are sorted, else
-    /// behind the last one.
-    fn place_of(&self, node: &Node, old: &Mapping, key: &Value) -> usize {
-        let names: Vec<_> = old.keys().map(key_text).collect();
-        let key = key_text(key);
-        if !names.is_sorted() {
-            return node.children.len();
-        }
-        let is_next = |(child, name): (&Child, &Cow<'_, str>)| {
-            *name > key
-                && (node.kind != Kind::Mapping(Style::Block) || self.begins_line(child.start))
-        };
-        let place = node.children.iter().zip(&names).position(is_next);
-        place.unwrap_or(node.children.len())
+    /// Before which child a new key goes, where kOps would sort it: the first one that sorts after
+    /// it and stands on a line of its own.
+    fn place_of(&self, node: &Node, sorted: &[Cow<'_, str>], key: &str) -> usize {
+        let first = sorted.partition_point(|name| name.as_ref() < key);
+        let is_block = node.kind == Kind::Mapping(Style::Block);
+        let stands_alone = |child: &Child| !is_block || self.begins_line(child.start);
+        let later = node.children.iter().skip(first);
+        let place = later.take_while(|child| !stands_alone(child)).count();
+        first + place
     }
 
     fn sequence(&mut self, node: &Node, old: &[Value], new: &[Value]) -> Result<bool, Refusal> {

@@ -18,7 +18,7 @@ pub(super) const DEEPEST: usize = 64;
 pub(super) const LARGEST_EXPANSION: usize = 64 << 20;
 
 /// What a value takes beside its text.
-const NODE: usize = 64;
+const NODE: usize = 32;
 
 /// A value, or a key.
 #[derive(Clone, Debug)]
@@ -292,7 +292,7 @@ impl<'a> Outliner<'a> {
             || (may_align && Some(column) == parent && self.is_indicator(b'-'));
         if self.has_ended() || !is_inside {
             self.back_to(origin);
-            return Ok(Node::empty(origin.0));
+            return self.empty_node(origin.0);
         }
         if is_fresh && self.text[self.line..self.at].contains('\t') {
             return self.trouble("a tab is no indentation");
@@ -340,7 +340,6 @@ impl<'a> Outliner<'a> {
             let start = self.at;
             self.at += 1;
             let gap = Some(self.at);
-            self.count(NODE)?;
             let value = self.block_node(Some(column), false, true)?;
             children.push(Child {
                 start,
@@ -416,7 +415,6 @@ impl<'a> Outliner<'a> {
 
     fn entry(&mut self, column: usize, key: Node) -> Result<Child> {
         self.at += 1;
-        self.count(NODE)?;
         Ok(Child {
             start: key.span.start,
             key: Some(key),
@@ -435,8 +433,7 @@ impl<'a> Outliner<'a> {
             let gap = Some(self.at);
             (gap, self.block_node(Some(column), true, true)?)
         } else {
-            self.count(NODE)?;
-            (None, Node::empty(self.at))
+            (None, self.empty_node(self.at)?)
         };
         Ok(Child {
             start,

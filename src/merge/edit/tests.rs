@@ -405,10 +405,9 @@ fn documents() -> impl Strategy<Value = String> {
             text.push_str(if dice % 32 == 31 { "\n\n" } else { "\n" });
         }
         // A comment in the midst of a scalar is a part of it, or breaks it.
-        let text = match serde_yaml::from_str::<Value>(&text) {
-            Ok(_) => text,
-            Err(_) => plain,
-        };
+        let is_sound = |text: &String| serde_yaml::from_str::<Value>(text).is_ok();
+        let candidates = [text, plain, "a: b\n".to_owned()];
+        let text = candidates.into_iter().find(is_sound).unwrap_or_default();
         match noise[63] % 4 {
             0 => text.trim_end_matches('\n').to_owned(),
             1 => text.replace('\n', "\r\n"),
@@ -490,7 +489,7 @@ proptest! {
 }
 
 fn lines(text: &str) -> Vec<&str> {
-    text.lines().collect()
+    text.split('\n').collect()
 }
 
 fn walk(value: &Value, path: &Path, places: &mut Vec<Path>) {
