@@ -209,8 +209,9 @@ impl Document {
     }
 
     /// Collects changes to a document, makes them, and makes sure that the text holds then what
-    /// the collector says it should. What goes wrong with `|` scalars, whose text depends on the
-    /// lines behind them, is written with quotes then.
+    /// the collector says it should. A `|` scalar depends on the lines and the line end behind it:
+    /// when the text doesn't hold that, strings are written with quotes instead, and a final
+    /// newline is added where there was none.
     fn edit(
         &mut self,
         index: usize,
@@ -218,8 +219,8 @@ impl Document {
         collect: impl Fn(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
     ) -> Result<(), Fault> {
         let edited = self
-            .attempt(index, true, &collect)
-            .or_else(|_| self.attempt(index, false, &collect));
+            .attempt(index, false, &collect)
+            .or_else(|_| self.attempt(index, true, &collect));
         match edited {
             Ok(edited) => *self = edited,
             Err(why) => return Err(self.fault(index, path, &why)),
@@ -230,7 +231,7 @@ impl Document {
     fn attempt(
         &self,
         index: usize,
-        has_literals: bool,
+        is_careful: bool,
         collect: impl Fn(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
     ) -> Result<Self, Refusal> {
         let part = self
@@ -259,14 +260,14 @@ impl Document {
             source: &source,
             start: part.range.start,
         };
-        let mut editor = Editor::new(lines, end, root, newline, has_literals && is_complete);
+        let mut editor = Editor::new(lines, end, root, newline, !is_careful && is_complete);
         let intended = collect(&mut editor, root, &part.value)?;
         if intended == part.value {
             return Ok(self.clone());
         }
         let mut text = splice(&source, editor.into_splices())
             .ok_or("can't be changed: two changes meet in one place")?;
-        if !is_complete && text.ends_with(newline) {
+        if !is_complete && !is_careful && text.ends_with(newline) {
             text.truncate(text.len() - newline.len());
         }
         let edited = Self::parse(&text)

@@ -1,6 +1,8 @@
 //! Changes to values as changes to the text: what is written where.
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod real_tests;
 #[cfg(test)]
 mod tests;
@@ -203,10 +205,15 @@ impl<'a> Editor<'a> {
     fn fill_flow(&mut self, child: &Child, node: &Node, value: &Value) {
         let text = flow(value);
         let at = node.span.end;
-        match child.gap {
-            Some(_) => self.push(at, at, &format!(" {text}")),
-            None => self.push(at, at, &format!(": {text}")),
+        if child.gap.is_some() {
+            return self.push(at, at, &format!(" {text}"));
         }
+        // A key of several lines needs a `?` before a colon.
+        let key = &self.source()[child.start..at];
+        if key.contains('\n') && !key.starts_with('?') {
+            self.push(child.start, child.start, "? ");
+        }
+        self.push(at, at, &format!(": {text}"));
     }
 
     fn replace_top(&mut self, node: &Node, text: &str) {

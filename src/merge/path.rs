@@ -76,7 +76,9 @@ pub(super) fn entry<'a>(mapping: &'a Mapping, text: &str) -> Option<(usize, &'a 
         .get(text)
         .and_then(|value| Some((at(&Value::from(text))?, value)));
     found.or_else(|| {
-        let is_other = |key: &Value| !key.is_string() && key_text(key) == text;
+        let is_other = |key: &Value| {
+            matches!(key, Value::Number(_) | Value::Bool(_) | Value::Null) && key_text(key) == text
+        };
         let entries = mapping.iter().enumerate();
         let mut others = entries.filter(|(_, (key, _))| is_other(key));
         others.next().map(|(index, (_, value))| (index, value))

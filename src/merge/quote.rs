@@ -137,6 +137,12 @@ mod tests {
             "1.30",
             "1_000",
             "12:30:45",
+            "1:30",
+            "10.0.0.1",
+            "0b101",
+            "1_000.5e+03",
+            "2016-12-10T22:42:27.5+02:00",
+            "2016-12-10 22:42:27 Z",
             "0x1f",
             "0o7",
             "1e3",
@@ -187,6 +193,10 @@ mod tests {
             "a b",
             "nope",
             "file:///x",
+            "0.0.0.0/0",
+            "150m",
+            "1Gi",
+            "v1.32.0",
         ] {
             assert_eq!(scalar(value, Style::Plain), value);
         }
@@ -208,5 +218,36 @@ mod tests {
                 assert_eq!(read, value, "{written}");
             }
         }
+    }
+
+    #[test]
+    fn several_lines_stand_behind_a_bar() {
+        for (value, header) in [
+            ("a\nb", "|-"),
+            ("a\nb\n", "|"),
+            ("a\nb\n\n", "|+"),
+            ("\n\na\n", "|"),
+            (" a\nb\n", "|2"),
+            ("\n\ta\n b", "|2-"),
+            ("a \n\n  \n# b\n", "|"),
+            ("a: 1\n---\n", "|"),
+        ] {
+            let written = literal(value, 2, 4).expect("a literal");
+            assert_eq!(written.lines().next(), Some(header), "{value:?}");
+            let text = format!("x:\n  k: {written}\n");
+            let read: serde_yaml::Value = serde_yaml::from_str(&text).expect("YAML");
+            assert_eq!(read["x"]["k"].as_str(), Some(value), "{text}");
+        }
+        for value in [
+            "a",
+            "\n",
+            "a\r\nb",
+            "a\u{7}\nb",
+            "\u{feff}\n",
+            "a\u{2028}\n",
+        ] {
+            assert_eq!(literal(value, 2, 4), None, "{value:?}");
+        }
+        assert_eq!(literal(" a\n", 10, 10), None, "one digit only");
     }
 }

@@ -4,6 +4,8 @@
 //! `serde_yaml`. It also is the guard of that parser: what nests too deeply, or would grow too
 //! much when its aliases are followed, is found here in one pass.
 
+mod flow;
+mod scalar;
 #[cfg(test)]
 mod tests;
 
@@ -150,7 +152,7 @@ fn is_flow_indicator(byte: u8) -> bool {
     matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
 }
 
-impl<'a> Outliner<'a> {
+impl Outliner<'_> {
     fn byte(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.at + ahead).copied()
     }
@@ -198,7 +200,7 @@ impl<'a> Outliner<'a> {
             match byte {
                 b' ' | b'\t' | b'\r' => self.at += 1,
                 b'\n' => self.newline(),
-                b'#' if self.at == self.line || self.is_after_blank() => self.to_line_end(),
+                b'#' if self.at == self.line || self.is_after_blank() => self.skip_line(),
                 _ => return,
             }
         }
@@ -219,7 +221,7 @@ impl<'a> Outliner<'a> {
         self.line = self.at;
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         let rest = &self.text[self.at..];
         self.at += rest.find('\n').unwrap_or(rest.len());
     }
@@ -259,7 +261,7 @@ impl<'a> Outliner<'a> {
         }
         self.skip();
         while self.at == self.line && self.byte(0) == Some(b'%') {
-            self.to_line_end();
+            self.skip_line();
             self.skip();
         }
         let has_header = self.text[self.at..].starts_with("---") && self.has_ended();
@@ -501,307 +503,5 @@ impl<'a> Outliner<'a> {
         node.anchor = properties.anchor;
         node.tag = properties.tag;
         Ok(node)
-    }
-
-    /// What begins on this line and is no block collection. `parent` as in `block_node`;
-    /// `usize::MAX` for what must end on this line.
-    fn inline(&mut self, parent: Option<usize>) -> Result<Node> {
-        let start = self.at;
-        let node = match self.byte(0) {
-            Some(b'*') => return self.alias(),
-            Some(b'"' | b'\'') => self.quoted()?,
-            Some(b'[' | b'{') => return self.deeper(Self::flow),
-            Some(b'|' | b'>') => self.block_scalar(parent)?,
-            _ => self.plain(parent, false)?,
-        };
-        self.count(NODE + node.span.end - start)?;
-        Ok(node)
-    }
-
-    fn alias(&mut self) -> Result<Node> {
-        let start = self.at;
-        self.at += 1;
-        self.name();
-        let name = &self.text[start + 1..self.at];
-        let Some(size) = self.anchors.get(name).copied() else {
-            self.at = start;
-            return self.trouble(&format!("there is no anchor &{name} above"));
-        };
-        self.count(size.max(NODE))?;
-        Ok(Node::new(Kind::Alias, start..self.at))
-    }
-
-    fn quoted(&mut self) -> Result<Node> {
-        let start = self.at;
-        let quote = self.byte(0);
-        self.at += 1;
-        loop {
-            match self.byte(0) {
-                None => {
-                    self.at = start;
-                    return self.trouble("the quote is never closed");
-                }
-                Some(b'\\') if quote == Some(b'"') && self.byte(1) != Some(b'\n') => self.at += 2,
-                Some(b'\'') if quote == Some(b'\'') && self.byte(1) == Some(b'\'') => self.at += 2,
-                Some(b'\n') => {
-                    self.newline();
-                    if self.has_ended() {
-                        return self.trouble("the document ends inside of quotes");
-                    }
-                }
-                byte => {
-                    self.at += 1;
-                    if byte == quote {
-                        return Ok(Node::new(Kind::Scalar, start..self.at));
-                    }
-                }
-            }
-        }
-    }
-
-    fn plain(&mut self, parent: Option<usize>, in_flow: bool) -> Result<Node> {
-        let start = self.at;
-        let may_start = match self.byte(0) {
-            None => false,
-            Some(b'-' | b'?' | b':') => {
-                !is_blank(self.byte(1)) && !(in_flow && self.byte(1).is_some_and(is_flow_indicator))
-            }
-            Some(byte) => !b",[]{}#&*!|>'\"%@`".contains(&byte),
-        };
-        if !may_start {
-            return self.trouble("a value can't begin with this character");
-        }
-        loop {
-            let (end, is_stopped) = self.plain_line(in_flow);
-            if is_stopped {
-                return Ok(Node::new(Kind::Scalar, start..end));
-            }
-            let place = self.place();
-            while matches!(self.byte(0), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-                if self.byte(0) == Some(b'\n') {
-                    self.newline();
-                } else {
-                    self.at += 1;
-                }
-            }
-            let is_deeper = in_flow || parent.is_none_or(|parent| self.column() > parent);
-            let is_stopped = self.byte(0) == Some(b'#')
-                || (in_flow && self.byte(0).is_some_and(is_flow_indicator))
-                || self.is_indicator(b':');
-            if self.has_ended() || !is_deeper || is_stopped {
-                self.back_to(place);
-                return Ok(Node::new(Kind::Scalar, start..end));
-            }
-        }
-    }
-
-    /// The end of a plain scalar on this line, and whether it ends here for good.
-    fn plain_line(&mut self, in_flow: bool) -> (usize, bool) {
-        let mut end = self.at;
-        loop {
-            let is_stopped = match self.byte(0) {
-                None | Some(b'\r' | b'\n') => {
-                    self.at = end;
-                    return (end, self.byte(0).is_none());
-                }
-                Some(b':') => {
-                    is_blank(self.byte(1))
-                        || (in_flow && self.byte(1).is_some_and(is_flow_indicator))
-                }
-                Some(b'#') => self.is_after_blank(),
-                Some(byte) => in_flow && is_flow_indicator(byte),
-            };
-            if is_stopped {
-                self.at = end;
-                return (end, true);
-            }
-            let byte = self.byte(0);
-            self.at += 1;
-            if !is_blank(byte) {
-                end = self.at;
-            }
-        }
-    }
-
-    /// A `|` or `>` scalar: its header, then each line that is indented deeply enough.
-    fn block_scalar(&mut self, parent: Option<usize>) -> Result<Node> {
-        let start = self.at;
-        self.at += 1;
-        let (mut keeps, mut indent) = (false, None);
-        while let Some(byte) = self.byte(0) {
-            match byte {
-                b'+' => keeps = true,
-                b'-' => {}
-                b'1'..=b'9' => {
-                    indent = Some(parent.unwrap_or(0) + usize::from(byte - b'0'));
-                }
-                _ => break,
-            }
-            self.at += 1;
-        }
-        let mut end = self.at;
-        if !is_blank(self.byte(0)) {
-            return self.trouble("a block scalar's text begins on the next line");
-        }
-        self.skip_blanks();
-        if !self.is_at_line_end() {
-            return self.trouble("a block scalar's text begins on the next line");
-        }
-        let mut last_line = self.line;
-        self.to_line_end();
-        let mut blank_end = None;
-        while self.byte(0) == Some(b'\n') {
-            self.newline();
-            let place = self.place();
-            while self.byte(0) == Some(b' ') && indent.is_none_or(|indent| self.column() < indent) {
-                self.at += 1;
-            }
-            let is_blank_line = matches!(self.byte(0), Some(b'\r' | b'\n'));
-            if is_blank_line {
-                self.to_line_end();
-                blank_end = Some(self.place());
-                continue;
-            }
-            let least = indent.unwrap_or(parent.map_or(1, |parent| parent + 1));
-            if self.byte(0).is_none() || self.column() < least || self.has_ended() {
-                self.back_to(place);
-                break;
-            }
-            indent = Some(self.column());
-            self.to_line_end();
-            end = self.at - usize::from(self.text[..self.at].ends_with('\r'));
-            last_line = self.line;
-            blank_end = None;
-        }
-        if let Some((at, line)) = blank_end.filter(|_| keeps) {
-            end = at - usize::from(self.text[..at].ends_with('\r'));
-            last_line = line;
-        }
-        self.back_to((end, last_line));
-        Ok(Node::new(Kind::BlockScalar, start..end))
-    }
-
-    fn flow(&mut self) -> Result<Node> {
-        let start = self.at;
-        let is_mapping = self.byte(0) == Some(b'{');
-        let close = if is_mapping { b'}' } else { b']' };
-        self.at += 1;
-        self.count(NODE)?;
-        let mut children: Vec<Child> = Vec::new();
-        loop {
-            self.skip();
-            if self.has_ended() {
-                self.at = start;
-                return self.trouble("the bracket is never closed");
-            }
-            if self.byte(0) == Some(close) {
-                self.at += 1;
-                break;
-            }
-            if children.last().is_some_and(|last| last.comma.is_none()) {
-                return self.trouble("a comma or a closing bracket was expected");
-            }
-            let mut child = self.flow_child(is_mapping)?;
-            self.skip();
-            if self.byte(0) == Some(b',') {
-                child.comma = Some(self.at);
-                self.at += 1;
-            }
-            children.push(child);
-        }
-        let kind = if is_mapping {
-            Kind::Mapping(Style::Flow)
-        } else {
-            Kind::Sequence(Style::Flow)
-        };
-        Ok(Node::collection(kind, start, self.at, children))
-    }
-
-    fn flow_child(&mut self, in_mapping: bool) -> Result<Child> {
-        let start = self.at;
-        let is_explicit = self.byte(0) == Some(b'?');
-        if is_explicit {
-            self.at += 1;
-            self.skip();
-        }
-        let first = self.flow_node()?;
-        let place = self.place();
-        self.skip();
-        let gap = (self.byte(0) == Some(b':')).then_some(self.at + 1);
-        let value = if let Some(gap) = gap {
-            self.at = gap;
-            self.skip();
-            let mut value = self.flow_node()?;
-            if value.kind == Kind::Empty && value.anchor.is_none() && value.tag.is_none() {
-                value = Node::empty(gap);
-            }
-            value
-        } else {
-            self.back_to(place);
-            Node::empty(first.span.end)
-        };
-        let is_pair = in_mapping || gap.is_some() || is_explicit;
-        if !is_pair {
-            return Ok(Child {
-                start,
-                key: None,
-                gap: Some(start),
-                value: first,
-                comma: None,
-            });
-        }
-        let entry = Child {
-            start,
-            key: Some(first),
-            gap,
-            value,
-            comma: None,
-        };
-        if in_mapping {
-            return Ok(entry);
-        }
-        self.count(NODE)?;
-        let end = entry.end();
-        let kind = Kind::Mapping(Style::Pair);
-        Ok(Child {
-            start,
-            key: None,
-            gap: Some(start),
-            value: Node::collection(kind, start, end, vec![entry]),
-            comma: None,
-        })
-    }
-
-    fn flow_node(&mut self) -> Result<Node> {
-        let before = *self.expansion;
-        let properties = self.properties()?;
-        let start = self.at;
-        if properties.start.is_some() {
-            self.skip();
-        }
-        let is_colon = self.byte(0) == Some(b':')
-            && (is_blank(self.byte(1)) || self.byte(1).is_some_and(is_flow_indicator));
-        let node = match self.byte(0) {
-            Some(b',' | b']' | b'}') => self.empty_node(start)?,
-            _ if is_colon => self.empty_node(start)?,
-            Some(b'*') => self.alias()?,
-            Some(b'[' | b'{') => self.deeper(Self::flow)?,
-            Some(b'"' | b'\'') => {
-                let node = self.quoted()?;
-                self.count(NODE + node.span.len())?;
-                node
-            }
-            _ => {
-                let node = self.plain(None, true)?;
-                self.count(NODE + node.span.len())?;
-                node
-            }
-        };
-        self.with_properties(node, properties, before)
-    }
-
-    fn empty_node(&mut self, at: usize) -> Result<Node> {
-        self.count(NODE)?;
-        Ok(Node::empty(at))
     }
 }

@@ -1,7 +1,6 @@
-use proptest::prelude::*;
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
-use crate::merge::document::{Document, Path, Step};
+use crate::merge::document::{Document, Fault, Path, Step};
 use crate::merge::path::Selector;
 
 fn value(text: &str) -> Value {
@@ -14,7 +13,7 @@ fn path(text: &str, document: &Document) -> Path {
     selector.resolve(value).expect("a place").remove(0)
 }
 
-fn shown(document: &Document, result: Result<bool, crate::merge::document::Fault>) -> String {
+fn shown(document: &Document, result: Result<bool, Fault>) -> String {
     match result {
         Ok(_) => document.text().to_owned(),
         Err(fault) => format!("refused: {fault}"),
@@ -48,124 +47,127 @@ fn apply(text: &str, to: &str) -> String {
     shown(&document, result)
 }
 
+/// Text, path, value and the text after.
+const SET: &[(&str, &str, &str, &str)] = &[
+    ("a: 'x' # c\n", "a", "1.5", "a: 1.5 # c\n"),
+    ("a: 'x' # c\n", "a", "y", "a: 'y' # c\n"),
+    (
+        "a: x # c\nd: 1\n",
+        "a",
+        "{b: 1, c: [2]}",
+        "a: # c\n  b: 1\n  c:\n  - 2\nd: 1\n",
+    ),
+    ("a: # c\n  b: 1 # d\nd: 1\n", "a", "x", "a: x # c\nd: 1\n"),
+    (
+        "a:\n  b: 1\n",
+        "a",
+        "[1, {c: 2, d: 3}]",
+        "a:\n- 1\n- c: 2\n  d: 3\n",
+    ),
+    ("a:\n- 1\nd: 2\n", "a", "{b: 1}", "a:\n  b: 1\nd: 2\n"),
+    ("a:\n- 1\nd: 2\n", "a", "{}", "a: {}\nd: 2\n"),
+    (
+        "a:\n- b: 1 # c\n  d: 2\n- x\n",
+        "a[0]",
+        "w",
+        "a:\n- w\n- x\n",
+    ),
+    (
+        "- x # c\n- y\n",
+        "[0]",
+        "{a: 1, b: 2}",
+        "- a: 1 # c\n  b: 2\n- y\n",
+    ),
+    (
+        "- x # c\n- y\n",
+        "[0]",
+        "[1, [2]]",
+        "- - 1 # c\n  - - 2\n- y\n",
+    ),
+    (
+        "a: {b: [1, 2], c: x}\n",
+        "a.b",
+        "{d: 1}",
+        "a: {b: {d: 1}, c: x}\n",
+    ),
+    ("a: {b, c: }\n", "a.b", "1", "a: {b: 1, c: }\n"),
+    ("a: {b, c: }\n", "a.c", "[x]", "a: {b, c: [x] }\n"),
+    ("a: [x: w]\n", "a[0].x", "z", "a: [x: z]\n"),
+    ("a: [x: w]\n", "a[0].z", "1", "a: [{x: w, z: 1}]\n"),
+    ("a: [1, 2] # c\n", "a", "[3]", "a: [3] # c\n"),
+    (
+        "a: |\n  x\n  y\nb: 1\n",
+        "a",
+        "\"p\\nq\\n\"",
+        "a: |\n  p\n  q\nb: 1\n",
+    ),
+    (
+        "a: | # c\n  x\nb: 1\n",
+        "a",
+        "\" p\\nq\"",
+        "a: |2- # c\n   p\n  q\nb: 1\n",
+    ),
+    (
+        "a: x\nb: 1\n",
+        "a",
+        "\"p\\n\\nq\\n\\n\"",
+        "a: |+\n  p\n\n  q\n\nb: 1\n",
+    ),
+    ("a: x", "a", "\"p\\nq\\n\"", "a: \"p\\nq\\n\""),
+    ("a: &k x # c\n", "a", "{b: 1}", "a: &k # c\n  b: 1\n"),
+    ("a: !t x\n", "a", "w", "a: w\n"),
+    ("a: !t x\n", "a", "!t w", "a: !t w\n"),
+    ("a: !t x\n", "a", "!u {b: 1}", "a: !u\n  b: 1\n"),
+    ("a: !!str x\n", "a", "1", "a: 1\n"),
+    ("a: &k x\nb: *k\n", "b", "{c: 1}", "a: &k x\nb:\n  c: 1\n"),
+    (
+        "? a\n? b\n: 1\n",
+        "a",
+        "{c: 1}",
+        "? a\n:\n  c: 1\n? b\n: 1\n",
+    ),
+    (
+        "a:\n    b: 1\nc: x\n",
+        "c",
+        "{d: {e: [1]}}",
+        "a:\n    b: 1\nc:\n    d:\n        e:\n        - 1\n",
+    ),
+    ("a:\n  - b\nc: x\n", "c", "[1]", "a:\n  - b\nc:\n  - 1\n"),
+    ("--- x\n", ".", "{a: 1}", "---\na: 1\n"),
+    ("# c\nx # d\n", ".", "[1]", "# c\n- 1\n"),
+    ("# c\na: 1\nb: 2\n...\n", ".", "x", "# c\nx\n...\n"),
+    ("", ".", "{a: 1}", "a: 1\n"),
+    ("# c\n---\n", "a.b", "1", "# c\n---\na:\n  b: 1\n"),
+    ("---", "a", "1", "---\na: 1"),
+    ("100: a\n50: b\n", "75", "c", "100: a\n50: b\n75: c\n"),
+    ("100: a\n", "100", "c", "100: c\n"),
+    (
+        "a: 1\n",
+        "b",
+        "{x y: 'no', 'on': 1, 2: 3}",
+        "a: 1\nb:\n  x y: \"no\"\n  \"on\": 1\n  2: 3\n",
+    ),
+    (
+        "a: x\r\nb: 1\r\n",
+        "a",
+        "{c: [\"p\\nq\\n\"]}",
+        "a:\r\n  c:\r\n  - |\r\n    p\r\n    q\r\nb: 1\r\n",
+    ),
+    (
+        "\u{feff}a: 1\nb: 2",
+        "a",
+        "{c: 1}",
+        "\u{feff}a:\n  c: 1\nb: 2",
+    ),
+    ("\u{feff}b: 1", "a", "2", "\u{feff}a: 2\nb: 1"),
+    ("a: [1]\n", "a[1]", "{b: x}", "a: [1, {b: x}]\n"),
+    ("a: null\n", "a[+]", "1", "a:\n- 1\n"),
+];
+
 #[test]
 fn any_value_takes_the_place_of_any_other() {
-    for (text, at, to, expected) in [
-        ("a: 'x' # c\n", "a", "1.5", "a: 1.5 # c\n"),
-        ("a: 'x' # c\n", "a", "y", "a: 'y' # c\n"),
-        (
-            "a: x # c\nd: 1\n",
-            "a",
-            "{b: 1, c: [2]}",
-            "a: # c\n  b: 1\n  c:\n  - 2\nd: 1\n",
-        ),
-        ("a: # c\n  b: 1 # d\nd: 1\n", "a", "x", "a: x # c\nd: 1\n"),
-        (
-            "a:\n  b: 1\n",
-            "a",
-            "[1, {c: 2, d: 3}]",
-            "a:\n- 1\n- c: 2\n  d: 3\n",
-        ),
-        ("a:\n- 1\nd: 2\n", "a", "{b: 1}", "a:\n  b: 1\nd: 2\n"),
-        ("a:\n- 1\nd: 2\n", "a", "{}", "a: {}\nd: 2\n"),
-        (
-            "a:\n- b: 1 # c\n  d: 2\n- x\n",
-            "a[0]",
-            "w",
-            "a:\n- w\n- x\n",
-        ),
-        (
-            "- x # c\n- y\n",
-            "[0]",
-            "{a: 1, b: 2}",
-            "- a: 1 # c\n  b: 2\n- y\n",
-        ),
-        (
-            "- x # c\n- y\n",
-            "[0]",
-            "[1, [2]]",
-            "- - 1 # c\n  - - 2\n- y\n",
-        ),
-        (
-            "a: {b: [1, 2], c: x}\n",
-            "a.b",
-            "{d: 1}",
-            "a: {b: {d: 1}, c: x}\n",
-        ),
-        ("a: {b, c: }\n", "a.b", "1", "a: {b: 1, c: }\n"),
-        ("a: {b, c: }\n", "a.c", "[x]", "a: {b, c: [x] }\n"),
-        ("a: [x: w]\n", "a[0].x", "z", "a: [x: z]\n"),
-        ("a: [x: w]\n", "a[0].z", "1", "a: [{x: w, z: 1}]\n"),
-        ("a: [1, 2] # c\n", "a", "[3]", "a: [3] # c\n"),
-        (
-            "a: |\n  x\n  y\nb: 1\n",
-            "a",
-            "\"p\\nq\\n\"",
-            "a: |\n  p\n  q\nb: 1\n",
-        ),
-        (
-            "a: | # c\n  x\nb: 1\n",
-            "a",
-            "\" p\\nq\"",
-            "a: |2- # c\n   p\n  q\nb: 1\n",
-        ),
-        (
-            "a: x\nb: 1\n",
-            "a",
-            "\"p\\n\\nq\\n\\n\"",
-            "a: |+\n  p\n\n  q\n\nb: 1\n",
-        ),
-        ("a: x", "a", "\"p\\nq\\n\"", "a: \"p\\nq\\n\""),
-        ("a: &k x # c\n", "a", "{b: 1}", "a: &k # c\n  b: 1\n"),
-        ("a: !t x\n", "a", "w", "a: w\n"),
-        ("a: !t x\n", "a", "!t w", "a: !t w\n"),
-        ("a: !t x\n", "a", "!u {b: 1}", "a: !u\n  b: 1\n"),
-        ("a: !!str x\n", "a", "1", "a: 1\n"),
-        ("a: &k x\nb: *k\n", "b", "{c: 1}", "a: &k x\nb:\n  c: 1\n"),
-        (
-            "? a\n? b\n: 1\n",
-            "a",
-            "{c: 1}",
-            "? a\n:\n  c: 1\n? b\n: 1\n",
-        ),
-        (
-            "a:\n    b: 1\nc: x\n",
-            "c",
-            "{d: {e: [1]}}",
-            "a:\n    b: 1\nc:\n    d:\n        e:\n        - 1\n",
-        ),
-        ("a:\n  - b\nc: x\n", "c", "[1]", "a:\n  - b\nc:\n  - 1\n"),
-        ("--- x\n", ".", "{a: 1}", "---\na: 1\n"),
-        ("# c\nx # d\n", ".", "[1]", "# c\n- 1\n"),
-        ("# c\na: 1\nb: 2\n...\n", ".", "x", "# c\nx\n...\n"),
-        ("", ".", "{a: 1}", "a: 1\n"),
-        ("# c\n---\n", "a.b", "1", "# c\n---\na:\n  b: 1\n"),
-        ("---", "a", "1", "---\na: 1"),
-        ("100: a\n50: b\n", "75", "c", "100: a\n50: b\n75: c\n"),
-        ("100: a\n", "100", "c", "100: c\n"),
-        (
-            "a: 1\n",
-            "b",
-            "{x y: 'no', 'on': 1, 2: 3}",
-            "a: 1\nb:\n  x y: \"no\"\n  \"on\": 1\n  2: 3\n",
-        ),
-        (
-            "a: x\r\nb: 1\r\n",
-            "a",
-            "{c: [\"p\\nq\\n\"]}",
-            "a:\r\n  c:\r\n  - |\r\n    p\r\n    q\r\nb: 1\r\n",
-        ),
-        (
-            "\u{feff}a: 1\nb: 2",
-            "a",
-            "{c: 1}",
-            "\u{feff}a:\n  c: 1\nb: 2",
-        ),
-        ("\u{feff}b: 1", "a", "2", "\u{feff}a: 2\nb: 1"),
-        ("a: [1]\n", "a[1]", "{b: x}", "a: [1, {b: x}]\n"),
-        ("a: null\n", "a[+]", "1", "a:\n- 1\n"),
-    ] {
-        assert_eq!(set(text, at, to), expected, "{text}: {at} = {to}");
+    for (text, at, to, expected) in SET {
+        assert_eq!(set(text, at, to), *expected, "{text}: {at} = {to}");
     }
 }
 
@@ -354,158 +356,4 @@ fn paths_that_lead_nowhere_are_refused() {
     assert!(fault.message.contains("document"), "{fault}");
     let fault = document.unset(0, &Path::default()).expect_err("refused");
     assert!(fault.message.contains("whole document"), "{fault}");
-}
-
-fn scalars() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i32>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        "[a-z]{0,4}".prop_map(Value::from),
-        "(a|b| |\n|\t|#|: |- |'|\"|\\\\|1|0x|\\.|_|:|e|~|\u{e9}|\u{85}|\u{2028}|\r|%|---|\u{1f600}){0,6}"
-            .prop_map(Value::from),
-    ]
-}
-
-fn values() -> impl Strategy<Value = Value> {
-    scalars().prop_recursive(4, 24, 5, |inner| {
-        let keys = prop_oneof![
-            4 => "[a-e]".prop_map(Value::from),
-            1 => "(name|no|a\\.b|: |#|\n|[0-9]){1,2}".prop_map(Value::from),
-            1 => (0..200).prop_map(Value::from),
-        ];
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            proptest::collection::vec((keys, inner), 0..5)
-                .prop_map(|entries| Value::Mapping(entries.into_iter().collect::<Mapping>())),
-        ]
-    })
-}
-
-/// Documents in block style with a comment line of its own before many lines, and other styles.
-fn documents() -> impl Strategy<Value = String> {
-    let noise = proptest::collection::vec(any::<u8>(), 64);
-    (values(), noise).prop_map(|(value, noise)| {
-        // Their line ends are no others, see the outline.
-        let plain = serde_yaml::to_string(&value)
-            .expect("YAML")
-            .replace(['\u{85}', '\u{2028}'], "");
-        let mut text = String::new();
-        for (index, line) in plain.lines().enumerate() {
-            let dice = noise[index % noise.len()];
-            let indent = line.len() - line.trim_start().len();
-            if dice % 4 == 0 {
-                text.push_str(&format!("{}# c{index}\n", " ".repeat(indent)));
-            }
-            text.push_str(line);
-            if dice % 5 == 0 && !line.ends_with(['|', '>', '-', '+']) {
-                text.push_str(&format!(" # t{index}"));
-            }
-            text.push_str(if dice % 32 == 31 { "\n\n" } else { "\n" });
-        }
-        // A comment in the midst of a scalar is a part of it, or breaks it.
-        let is_sound = |text: &String| serde_yaml::from_str::<Value>(text).is_ok();
-        let candidates = [text, plain, "a: b\n".to_owned()];
-        let text = candidates.into_iter().find(is_sound).unwrap_or_default();
-        match noise[63] % 4 {
-            0 => text.trim_end_matches('\n').to_owned(),
-            1 => text.replace('\n', "\r\n"),
-            2 => format!("\u{feff}# top\n---\n{text}---\nother: 1\n"),
-            _ => text,
-        }
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn any_document_becomes_any_value(text in documents(), intended in values()) {
-        let mut document = Document::parse(&text).expect("YAML");
-        let result = document.apply(0, &intended);
-        prop_assert!(result.is_ok(), "{:?}\n{}", result, text);
-        prop_assert_eq!(document.get(0, &Path::default()), Some(&intended));
-        let again = document.text().to_owned();
-        document.apply(0, &intended).expect("nothing to do");
-        prop_assert_eq!(document.text(), again);
-    }
-
-    #[test]
-    fn one_edit_touches_its_lines_only(
-        text in documents(),
-        new in values(),
-        at in any::<prop::sample::Index>(),
-        kind in 0..3,
-    ) {
-        let mut document = Document::parse(&text).expect("YAML");
-        let before = document.values().next().expect("a document").clone();
-        let mut places = Vec::new();
-        walk(&before, &Path::default(), &mut places);
-        let path = at.get(&places);
-        let result = match kind {
-            0 => document.set(0, path, new.clone()),
-            1 => document.unset(0, path).map(|_| ()),
-            _ => document.append(0, path, new.clone()),
-        };
-        if result.is_err() {
-            prop_assert_eq!(document.text(), &text);
-            let is_meant = kind != 0;
-            prop_assert!(is_meant, "{:?}\n{}", result, text);
-            return Ok(());
-        }
-        match kind {
-            0 => prop_assert_eq!(document.get(0, path), Some(&new)),
-            1 => {}
-            _ => prop_assert_eq!(
-                document.get(0, path).and_then(Value::as_sequence).and_then(|list| list.last()),
-                Some(&new)
-            ),
-        }
-        // What stands before and behind the place, and is no part of it, stays.
-        let parent = Path(path.0[..path.0.len().saturating_sub(1)].to_vec());
-        let is_lone = parent.lookup(&before).is_some_and(|parent| match parent {
-            Value::Mapping(entries) => entries.len() == 1,
-            Value::Sequence(items) => items.len() == 1,
-            _ => true,
-        });
-        if path.0.is_empty() || (kind == 1 && is_lone) {
-            return Ok(());
-        }
-        let (old, now) = (lines(&text), lines(document.text()));
-        let untouched = Document::parse(&text).expect("YAML");
-        let line_of = |path: &Path| untouched.key_position(0, path).0;
-        let above = old[..line_of(path) - 1].iter().rev();
-        let comments = above.take_while(|line| line.trim_start().starts_with('#')).count();
-        let first = line_of(path) - 1 - comments;
-        prop_assert_eq!(&old[..first], &now[..first]);
-        let next = places.iter().skip_while(|place| *place != path);
-        let mut next = next.skip_while(|place| place.0.starts_with(&path.0));
-        if let Some(next) = next.next() {
-            let rest = &old[line_of(next)..];
-            prop_assert!(now.ends_with(rest), "{}\n{}", text, document.text());
-        }
-    }
-}
-
-fn lines(text: &str) -> Vec<&str> {
-    text.split('\n').collect()
-}
-
-fn walk(value: &Value, path: &Path, places: &mut Vec<Path>) {
-    places.push(path.clone());
-    match value {
-        Value::Mapping(entries) => {
-            for (key, value) in entries {
-                let text = crate::merge::path::key_text(key);
-                walk(value, &path.then(Step::Key(text.into_owned())), places);
-            }
-        }
-        Value::Sequence(items) => {
-            for (index, item) in items.iter().enumerate() {
-                walk(item, &path.then(Step::Index(index)), places);
-            }
-        }
-        _ => {}
-    }
 }
