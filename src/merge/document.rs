@@ -218,6 +218,9 @@ impl Document {
         path: &Path,
         collect: impl Fn(&mut Editor<'_>, &Node, &Value) -> Result<Value, Refusal>,
     ) -> Result<(), Fault> {
+        if path.0.len() > DEEPEST {
+            return Err(too_deep());
+        }
         let edited = self
             .attempt(index, false, &collect)
             .or_else(|_| self.attempt(index, true, &collect));
@@ -290,10 +293,15 @@ impl Document {
 
     fn fault(&self, part: usize, path: &Path, message: &str) -> Fault {
         let (line, column) = self.position(part, path);
+        let name = if path.0.is_empty() {
+            "the document".to_owned()
+        } else {
+            path.to_string()
+        };
         Fault {
             line,
             column,
-            message: format!("{path} {message}"),
+            message: format!("{name} {message}"),
         }
     }
 }
@@ -307,11 +315,15 @@ fn check_depth(value: &Value) -> Result<(), Fault> {
             return Ok(());
         }
     }
-    Err(Fault {
+    Err(too_deep())
+}
+
+fn too_deep() -> Fault {
+    Fault {
         line: 1,
         column: 1,
         message: format!("the value to write nests deeper than {DEEPEST} levels"),
-    })
+    }
 }
 
 fn children(value: &Value) -> Vec<&Value> {

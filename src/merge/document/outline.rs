@@ -309,7 +309,7 @@ impl Outliner<'_> {
         let before = *self.expansion;
         let properties = self.properties()?;
         if properties.start.is_some() && self.is_at_line_end() {
-            let node = self.block_node(parent, may_align, false)?;
+            let node = self.deeper(|this| this.block_node(parent, may_align, false))?;
             return self.with_properties(node, properties, before);
         }
         let line = self.line;

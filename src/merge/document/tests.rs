@@ -127,42 +127,6 @@ fn positions_are_those_of_an_editor() {
     assert_eq!(path.to_string(), "s[0].l");
 }
 
-#[test]
-fn in_every_real_file_one_edit_changes_one_line() {
-    let mut edits = 0;
-    let real = crate::fixture::objects().unwrap_or_default();
-    for (key, bytes) in real.into_iter().chain(crate::fixture::sample()) {
-        let is_small = bytes.len() < 20_000;
-        let Some(text) = String::from_utf8(bytes)
-            .ok()
-            .filter(|text| text.contains("metadata:"))
-        else {
-            continue;
-        };
-        let document = Document::parse(&text).unwrap_or_else(|fault| panic!("{key}: {fault}"));
-        let path = Path::keys(&["metadata", "name"]);
-        for part in 0..document.values().count() {
-            if document.get(part, &path).is_none() || !is_small {
-                continue;
-            }
-            let mut edited = document.clone();
-            edited
-                .set(part, &path, "new: name")
-                .unwrap_or_else(|fault| panic!("{key}: {fault}"));
-            let changed: Vec<_> = text
-                .lines()
-                .zip(edited.text().lines())
-                .filter(|(before, after)| before != after)
-                .collect();
-            assert_eq!(changed.len(), 1, "{key}: {changed:?}");
-            assert!(changed[0].1.ends_with("name: \"new: name\""), "{key}");
-            assert_eq!(text.lines().count(), edited.text().lines().count());
-            edits += 1;
-        }
-    }
-    assert!(edits >= 10, "the sample alone has more");
-}
-
 proptest::proptest! {
     #[test]
     fn any_text_is_edited_rightly_or_not_at_all(

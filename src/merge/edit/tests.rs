@@ -355,5 +355,5 @@ fn paths_that_lead_nowhere_are_refused() {
     let fault = document.set(1, &Path::default(), 1).expect_err("refused");
     assert!(fault.message.contains("document"), "{fault}");
     let fault = document.unset(0, &Path::default()).expect_err("refused");
-    assert!(fault.message.contains("whole document"), "{fault}");
+    assert!(fault.message.contains("as a whole"), "{fault}");
 }

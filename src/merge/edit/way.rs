@@ -76,7 +76,7 @@ impl Editor<'_> {
         path: &[Step],
     ) -> Result<(), Refusal> {
         let Some((step, parents)) = path.split_last() else {
-            return Err("is the whole document, which can't be removed".to_owned());
+            return Err("can't be removed as a whole".to_owned());
         };
         let stops = follow(root, old, parents);
         self.check_way(&stops, path)?;
