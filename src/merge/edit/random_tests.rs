@@ -173,7 +173,7 @@ proptest! {
 
 /// Texts of YAML's signs, many of which are no YAML.
 fn layouts() -> impl Strategy<Value = String> {
-    "(a|b|: |- |\n|\n  |\n    |\n- |\na: |\n  b: |\r\n| #|'|\"|\\{|\\}|\\[|\\]|, |\n---\n|\n...\n|!!str |!t | \\||>|\\+|1|\\? |\u{e9}| ){0,30}"
+    "(a|b|: |- |\n|\n  |\n    |\n- |\na: |\n  b: |\r\n| #|'|\"|\\{|\\}|\\[|\\]|, |\n---\n|\n...\n|!!str |!t |&x |\\*x|<<: | \\||>|\\+|1|\\? |\u{e9}| ){0,30}"
 }
 
 /// Documents in flow style, with line ends, comments and superfluous commas.
@@ -234,11 +234,12 @@ fn gap(text: &mut String, dice: &mut impl Iterator<Item = u8>) {
     text.push_str(gaps[usize::from(dice.next().unwrap_or(0)) % gaps.len()]);
 }
 
-/// Whether an edit may be refused: the layout can't be followed, or a `|` key or scalar without a
-/// final newline would get one.
+/// Whether an edit may be refused: the layout can't be followed, other places refer to an anchor,
+/// or a `|` key or scalar without a final newline would get one.
 fn is_strange(fault: &Fault, text: &str) -> bool {
     let is_open = !text.ends_with('\n') && text.contains(['|', '>']);
-    fault.message.contains("can't be followed") || is_open
+    let is_tied = text.contains(['&', '*']) || text.contains("<<");
+    fault.message.contains("can't be followed") || is_open || is_tied
 }
 
 fn lines(text: &str) -> Vec<&str> {

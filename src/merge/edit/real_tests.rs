@@ -55,7 +55,8 @@ fn height(value: &Value) -> usize {
                 .map(|item| height(item) - usize::from(is_filled(item)))
                 .sum::<usize>()
         }
-        Value::String(text) => text.trim_end().lines().count().max(1) + 1,
+        // A long one may be folded.
+        Value::String(text) => text.trim_end().lines().count().max(1) + 1 + text.len() / 60,
         _ => 1,
     }
 }
