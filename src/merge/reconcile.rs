@@ -84,7 +84,9 @@ impl Editor<'_> {
                 (place.unwrap_or(children.len()), key, value)
             })
             .collect();
-        at.sort_by_key(|(index, ..)| *index);
+        if is_sorted {
+            at.sort_by_cached_key(|(place, key, _)| (*place, key_text(key)));
+        }
         let mut at = at.into_iter().peekable();
         for (index, (child, (key, value))) in children.iter().zip(old).enumerate() {
             while let Some((_, key, value)) = at.next_if(|(place, ..)| *place <= index) {

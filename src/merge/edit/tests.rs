@@ -285,6 +285,16 @@ fn a_whole_value_is_applied_by_the_fewest_changes() {
         ("l: [a, b, c]\n", "{l: [x, b]}", "l: [x, b]\n"),
         ("l: [a, b, c]\n", "{l: [b, x, w]}", "l: [b, x, w]\n"),
         (
+            "a: 1\ne: 5\n",
+            "{e: 5, d: 4, f: 6, c: 3, a: 1}",
+            "a: 1\nc: 3\nd: 4\ne: 5\nf: 6\n",
+        ),
+        (
+            "e: 1\na: 5\n",
+            "{e: 1, d: 4, a: 5, c: 3}",
+            "e: 1\na: 5\nd: 4\nc: 3\n",
+        ),
+        (
             "{b: 1, c: 2}\n",
             "{a: 0, c: 2, d: 3}",
             "{a: 0, c: 2, d: 3}\n",
