@@ -254,10 +254,12 @@ impl Outliner<'_> {
     fn document(&mut self) -> Result<Node> {
         let source = &self.text[self.at..];
         let is_lone = |at: usize| source.as_bytes().get(at + 1) != Some(&b'\n');
-        if source.contains(['\u{85}', '\u{2028}', '\u{2029}', '\0'])
+        if source.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}', '\0'])
             || source.match_indices('\r').any(|(at, _)| is_lone(at))
         {
-            return self.trouble("line ends other than LF and CRLF can't be followed");
+            return self.trouble(
+                "line ends other than LF and CRLF, and byte order marks within, can't be followed",
+            );
         }
         self.skip();
         while self.at == self.line && self.byte(0) == Some(b'%') {

@@ -62,7 +62,10 @@ fn documents() -> impl Strategy<Value = String> {
         match noise[63] % 4 {
             0 => text.trim_end_matches('\n').to_owned(),
             1 => text.replace('\n', "\r\n"),
-            2 => format!("\u{feff}# top\n---\n{text}---\nother: 1\n"),
+            2 => format!(
+                "\u{feff}# top\n---\n{}\n---\nother: 1\n",
+                text.trim_end_matches('\n')
+            ),
             _ => text,
         }
     })
