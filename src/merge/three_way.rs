@@ -184,19 +184,19 @@ impl<E, F: FnMut(&Conflict) -> Result<Resolution, E>> Merge<F> {
             return Ok(theirs.cloned());
         }
         let nothing = Mapping::new();
-        match (ours, theirs, base) {
-            (Some(Value::Mapping(ours)), Some(Value::Mapping(theirs)), None) => {
-                self.mappings(&nothing, ours, theirs, rules)
-            }
-            (
-                Some(Value::Mapping(ours)),
-                Some(Value::Mapping(theirs)),
-                Some(Value::Mapping(base)),
-            ) => self.mappings(base, ours, theirs, rules),
-            _ => match Elements::new(sides, rules) {
-                Some(elements) => self.lists(&elements, rules),
-                None => self.conflict(sides),
-            },
+        let base = match base {
+            Some(Value::Mapping(base)) => Some(base),
+            Some(_) => None,
+            None => Some(&nothing),
+        };
+        if let (Some(base), Some(Value::Mapping(ours)), Some(Value::Mapping(theirs))) =
+            (base, ours, theirs)
+        {
+            return self.mappings(base, ours, theirs, rules);
+        }
+        match Elements::new(sides, rules) {
+            Some(elements) => self.lists(&elements, rules),
+            None => self.conflict(sides),
         }
     }
 

@@ -21,91 +21,93 @@ fn merged(base: &str, ours: &str, theirs: &str) -> (Value, Vec<String>) {
     (value, paths.collect())
 }
 
+const MERGES: &[(&str, &str, &str, &str)] = &[
+    (
+        "{a: 1, b: 1}",
+        "{a: 2, b: 1}",
+        "{a: 1, b: 2}",
+        "{a: 2, b: 2}",
+    ),
+    ("{a: 1, b: 1}", "{b: 1}", "{a: 1}", "{}"),
+    (
+        "{a: 1}",
+        "{a: 1, b: 1}",
+        "{a: 1, c: 1}",
+        "{a: 1, b: 1, c: 1}",
+    ),
+    ("{}", "{m: {a: 1}}", "{m: {b: 1}}", "{m: {a: 1, b: 1}}"),
+    (
+        "{a: 1}",
+        "{a: 2, b: 1}",
+        "{a: 2, c: 1}",
+        "{a: 2, b: 1, c: 1}",
+    ),
+    ("{a: 1, b: 1}", "{b: 2}", "{b: 1}", "{b: 2}"),
+    ("{a: null}", "{}", "{a: null, b: 1}", "{b: 1}"),
+    ("{100: a, 50: b}", "{100: c, 50: b}", "{100: a}", "{100: c}"),
+    (
+        "{100: a, '100': b}",
+        "{100: c, '100': b}",
+        "{100: a, '100': d}",
+        "{100: c, '100': d}",
+    ),
+    // Lists of scalars.
+    (
+        "{l: [a, b]}",
+        "{l: [a, b, c]}",
+        "{l: [b, d]}",
+        "{l: [b, c, d]}",
+    ),
+    (
+        "{l: [a, b]}",
+        "{l: [b, c]}",
+        "{l: [b, c, a]}",
+        "{l: [b, c]}",
+    ),
+    (
+        "{l: [a, b, c]}",
+        "{l: [a, b, c, d]}",
+        "{l: [c, b, a]}",
+        "{l: [c, b, a, d]}",
+    ),
+    (
+        "{l: [a, b, c]}",
+        "{l: [b, a, c]}",
+        "{l: [c, b, a, d]}",
+        "{l: [b, a, c, d]}",
+    ),
+    ("{}", "{l: [a, b]}", "{l: [c, a]}", "{l: [a, b, c]}"),
+    // Lists by key.
+    (
+        "[{name: a, x: 1}, {name: b, x: 1}]",
+        "[{name: a, x: 2}, {name: b, x: 1}, {name: c}]",
+        "[{name: d}, {name: b, x: 1, y: 1}, {name: a, x: 1}]",
+        "[{name: d}, {name: b, x: 1, y: 1}, {name: a, x: 2}, {name: c}]",
+    ),
+    (
+        "[{name: a}, {name: b}]",
+        "[{name: b}]",
+        "[{name: a}, {name: b}, {name: c}]",
+        "[{name: b}, {name: c}]",
+    ),
+    // All other lists, when one side changed them.
+    (
+        "{k: 1, l: [{x: 1}]}",
+        "{k: 2, l: [{x: 1}]}",
+        "{k: 1, l: [{x: 2}]}",
+        "{k: 2, l: [{x: 2}]}",
+    ),
+    (
+        "{k: 1, l: [a, a]}",
+        "{k: 2, l: [a, a]}",
+        "{k: 1, l: [a]}",
+        "{k: 2, l: [a]}",
+    ),
+];
+
 #[test]
 fn takes_what_one_side_changed() {
-    for (base, ours, theirs, expected) in [
-        (
-            "{a: 1, b: 1}",
-            "{a: 2, b: 1}",
-            "{a: 1, b: 2}",
-            "{a: 2, b: 2}",
-        ),
-        ("{a: 1, b: 1}", "{b: 1}", "{a: 1}", "{}"),
-        (
-            "{a: 1}",
-            "{a: 1, b: 1}",
-            "{a: 1, c: 1}",
-            "{a: 1, b: 1, c: 1}",
-        ),
-        ("{}", "{m: {a: 1}}", "{m: {b: 1}}", "{m: {a: 1, b: 1}}"),
-        (
-            "{a: 1}",
-            "{a: 2, b: 1}",
-            "{a: 2, c: 1}",
-            "{a: 2, b: 1, c: 1}",
-        ),
-        ("{a: 1, b: 1}", "{b: 2}", "{b: 1}", "{b: 2}"),
-        ("{a: null}", "{}", "{a: null, b: 1}", "{b: 1}"),
-        ("{100: a, 50: b}", "{100: c, 50: b}", "{100: a}", "{100: c}"),
-        (
-            "{100: a, '100': b}",
-            "{100: c, '100': b}",
-            "{100: a, '100': d}",
-            "{100: c, '100': d}",
-        ),
-        // Lists of scalars.
-        (
-            "{l: [a, b]}",
-            "{l: [a, b, c]}",
-            "{l: [b, d]}",
-            "{l: [b, c, d]}",
-        ),
-        (
-            "{l: [a, b]}",
-            "{l: [b, c]}",
-            "{l: [b, c, a]}",
-            "{l: [b, c]}",
-        ),
-        (
-            "{l: [a, b, c]}",
-            "{l: [a, b, c, d]}",
-            "{l: [c, b, a]}",
-            "{l: [c, b, a, d]}",
-        ),
-        (
-            "{l: [a, b, c]}",
-            "{l: [b, a, c]}",
-            "{l: [c, b, a, d]}",
-            "{l: [b, a, c, d]}",
-        ),
-        ("{}", "{l: [a, b]}", "{l: [c, a]}", "{l: [a, b, c]}"),
-        // Lists by key.
-        (
-            "[{name: a, x: 1}, {name: b, x: 1}]",
-            "[{name: a, x: 2}, {name: b, x: 1}, {name: c}]",
-            "[{name: d}, {name: b, x: 1, y: 1}, {name: a, x: 1}]",
-            "[{name: d}, {name: b, x: 1, y: 1}, {name: a, x: 2}, {name: c}]",
-        ),
-        (
-            "[{name: a}, {name: b}]",
-            "[{name: b}]",
-            "[{name: a}, {name: b}, {name: c}]",
-            "[{name: b}, {name: c}]",
-        ),
-        // All other lists, when one side changed them.
-        (
-            "{k: 1, l: [{x: 1}]}",
-            "{k: 2, l: [{x: 1}]}",
-            "{k: 1, l: [{x: 2}]}",
-            "{k: 2, l: [{x: 2}]}",
-        ),
-        (
-            "{k: 1, l: [a, a]}",
-            "{k: 2, l: [a, a]}",
-            "{k: 1, l: [a]}",
-            "{k: 2, l: [a]}",
-        ),
-    ] {
+    for (base, ours, theirs, expected) in MERGES {
         let (value, conflicts) = merged(base, ours, theirs);
         assert_eq!(value, yaml(expected), "{base} {ours} {theirs}");
         assert!(conflicts.is_empty(), "{conflicts:?}");
@@ -352,10 +354,12 @@ fn as_set(conflicts: Vec<Conflict>, is_swapped: bool) -> Vec<String> {
             ours,
             theirs,
         } = conflict;
-        match is_swapped {
-            true => format!("{path} {base:?} {theirs:?} {ours:?}"),
-            false => format!("{path} {base:?} {ours:?} {theirs:?}"),
-        }
+        let (left, right) = if is_swapped {
+            (theirs, ours)
+        } else {
+            (ours, theirs)
+        };
+        format!("{path} {base:?} {left:?} {right:?}")
     });
     let mut swapped: Vec<_> = swapped.collect();
     swapped.sort();
