@@ -1,4 +1,4 @@
-//! Random values for the property tests of all merges.
+//! Values for the tests of all merges: random ones and deep ones.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -41,6 +41,23 @@ pub(crate) fn edits(times: usize) -> impl Strategy<Value = (Value, Vec<Value>)> 
         });
         (base.clone(), edited.collect())
     })
+}
+
+/// A value 200 levels deep, mappings and lists in turns.
+pub(crate) fn nested(leaf: Value) -> Value {
+    (0..200).fold(leaf, |inner, depth| {
+        if depth % 2 == 1 {
+            return vec![inner].into();
+        }
+        let entries = [("name".into(), "a".into()), ("x".into(), inner)];
+        Value::Mapping(entries.into_iter().collect())
+    })
+}
+
+/// Runs a test with a quarter of the stack that threads have.
+pub(crate) fn on_small_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(512 << 10);
+    thread.spawn(test).unwrap().join().unwrap();
 }
 
 fn scalars() -> impl Strategy<Value = Value> {

@@ -2,8 +2,10 @@ use proptest::prelude::*;
 use serde_yaml::Value;
 
 use super::diff_ops;
-use crate::merge::deep::random::{edits, values};
+use crate::merge::deep::random::{edits, nested, on_small_stack, values};
+use crate::merge::diff::diff;
 use crate::merge::json_patch::{Operation, json_patch};
+use crate::merge::patch::patch;
 
 fn yaml(text: &str) -> Value {
     serde_yaml::from_str(text).unwrap()
@@ -108,6 +110,19 @@ fn tells_which_element_of_a_cluster_changed() {
         ]
     );
     assert_eq!(json_patch(&from, &operations).unwrap(), to);
+}
+
+#[test]
+fn two_hundred_levels_are_safe() {
+    on_small_stack(|| {
+        let (from, to) = (nested(1.into()), nested(2.into()));
+        let operations = diff_ops(&from, &to);
+        assert_eq!(operations.len(), 1);
+        assert_eq!(operations[0].path().tokens().len(), 200);
+        assert_eq!(json_patch(&from, &operations), Ok(to.clone()));
+        let merge_patch = diff(&from, &to).unwrap();
+        assert_eq!(patch(&from, &merge_patch), to);
+    });
 }
 
 #[test]

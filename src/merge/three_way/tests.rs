@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_yaml::Value;
 
 use super::{Conflict, Resolution, three_way, three_way_with};
-use crate::merge::deep::random::{edits, values};
+use crate::merge::deep::random::{edits, nested, on_small_stack, values};
 use crate::merge::lists::{Lists, Strategy};
 
 fn yaml(text: &str) -> Value {
@@ -313,29 +313,13 @@ fn a_failing_resolver_stops_the_merge() {
 
 #[test]
 fn two_hundred_levels_are_safe() {
-    let nested = |leaf: &str| {
-        (0..200).fold(yaml(leaf), |inner, depth| match depth % 2 {
-            0 => Value::Mapping(
-                [("name".into(), "a".into()), ("x".into(), inner)]
-                    .into_iter()
-                    .collect(),
-            ),
-            _ => vec![inner].into(),
-        })
-    };
-    let lists = Lists::all(Strategy::keyed("name"));
-    let merged = std::thread::Builder::new()
-        .stack_size(1 << 20)
-        .spawn(move || {
-            let (value, conflicts) = three_way(
-                &nested("{a: 1, b: 1}"),
-                &nested("{a: 2, b: 1}"),
-                &nested("{a: 1, b: 2}"),
-                &lists,
-            );
-            value == nested("{a: 2, b: 2}") && conflicts.is_empty()
-        });
-    assert!(merged.unwrap().join().unwrap());
+    on_small_stack(|| {
+        let of = |text| nested(yaml(text));
+        let lists = Lists::all(Strategy::keyed("name"));
+        let (base, ours, theirs) = (of("{a: 1, b: 1}"), of("{a: 2, b: 1}"), of("{a: 1, b: 2}"));
+        let merged = three_way(&base, &ours, &theirs, &lists);
+        assert_eq!(merged, (of("{a: 2, b: 2}"), vec![]));
+    });
 }
 
 fn lists() -> impl proptest::strategy::Strategy<Value = Lists> {
