@@ -1,5 +1,6 @@
 //! Where the state store is, what kstate itself is told, and what the files of a cluster mean.
 
+pub mod entry;
 pub mod fields;
 mod host;
 pub mod layout;
