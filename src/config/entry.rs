@@ -151,28 +151,33 @@ impl Entry {
             None => Precondition::IfAbsent,
             Some(tag) => Precondition::IfMatch(tag.clone()),
         };
+        let body = || Body::from(text.to_owned().into_bytes());
+        let believed = WriteOptions {
+            believed: precondition.clone(),
+            ..WriteOptions::default()
+        };
         let can = match precondition {
             Precondition::IfAbsent => able.if_absent,
             _ => able.if_match,
         };
-        let mut options = WriteOptions {
-            believed: precondition.clone(),
-            ..WriteOptions::default()
-        };
         if can {
-            options.precondition = precondition;
-        } else {
-            let now = store.find(&self.key).await?.and_then(|meta| meta.tag);
-            if now != self.tag {
-                let kind = ErrorKind::PreconditionFailed { found: now };
-                let message = "somebody else changed it";
-                return Err(
-                    Error::new(kind, "write", message).at(store.url(), Some(self.key.as_str()))
-                );
+            let options = WriteOptions {
+                precondition,
+                ..believed.clone()
+            };
+            match store.write(&self.key, body(), options).await {
+                // Some services say only now that they compare nothing.
+                Err(error) if *error.kind() == ErrorKind::Unsupported => {}
+                written => return written.map(drop),
             }
         }
-        let body = Body::from(text.to_owned().into_bytes());
-        store.write(&self.key, body, options).await.map(drop)
+        let now = store.find(&self.key).await?.and_then(|meta| meta.tag);
+        if now != self.tag {
+            let kind = ErrorKind::PreconditionFailed { found: now };
+            let message = "somebody else changed it";
+            return Err(Error::new(kind, "write", message).at(store.url(), Some(self.key.as_str())));
+        }
+        store.write(&self.key, body(), believed).await.map(drop)
     }
 }
 
