@@ -11,6 +11,10 @@ use super::error::ScriptError;
 /// How deep tables may lie in each other.
 const DEPTH: usize = 128;
 
+/// The most that a Lua value may stand for, in about bytes. A table that holds another one twice,
+/// and so on, is small in Lua and endless as JSON.
+const LARGEST: usize = 512 << 20;
+
 /// What marks tables in one VM.
 struct Marks {
     array: Table,
@@ -100,8 +104,18 @@ pub(super) fn to_lua(lua: &Lua, json: &Json) -> mlua::Result<Value> {
 /// # Errors
 /// Names the place inside the table that can't be data.
 pub(super) fn to_json(lua: &Lua, value: &Value) -> Result<Json, ScriptError> {
+    to_json_within(lua, value, LARGEST)
+}
+
+/// As [`to_json`], of at most about so many bytes.
+///
+/// # Errors
+/// As [`to_json`], and when it is more.
+pub(super) fn to_json_within(lua: &Lua, value: &Value, most: usize) -> Result<Json, ScriptError> {
     let mut encoder = Encoder {
         lua,
+        most,
+        taken: 0,
         path: Vec::new(),
         around: Vec::new(),
     };
@@ -110,6 +124,8 @@ pub(super) fn to_json(lua: &Lua, value: &Value) -> Result<Json, ScriptError> {
 
 struct Encoder<'a> {
     lua: &'a Lua,
+    most: usize,
+    taken: usize,
     path: Vec<String>,
     around: Vec<*const std::ffi::c_void>,
 }
@@ -124,7 +140,17 @@ impl Encoder<'_> {
         }
     }
 
+    fn take(&mut self, bytes: usize) -> Result<(), ScriptError> {
+        self.taken = self.taken.saturating_add(bytes);
+        if self.taken > self.most {
+            let most = crate::text::human_size(self.most as u64);
+            return Err(self.wrong(&format!("there is more than {most} up to here")));
+        }
+        Ok(())
+    }
+
     fn value(&mut self, value: &Value) -> Result<Json, ScriptError> {
+        self.take(size_of::<Json>())?;
         Ok(match value {
             Value::Nil => Json::Null,
             Value::Boolean(value) => Json::Bool(*value),
@@ -133,7 +159,10 @@ impl Encoder<'_> {
                 .map(Json::Number)
                 .ok_or_else(|| self.wrong("it is not a finite number"))?,
             Value::String(text) => match text.to_str() {
-                Ok(text) => Json::String(text.to_owned()),
+                Ok(text) => {
+                    self.take(text.len())?;
+                    Json::String(text.to_owned())
+                }
                 Err(_) => return Err(self.wrong("it is a string of bytes that are no UTF-8")),
             },
             Value::Table(table) => return self.table(table),
@@ -196,6 +225,7 @@ impl Encoder<'_> {
         let mut fields = Map::new();
         for name in self.keys(table)? {
             let value: Value = table.raw_get(name.as_str())?;
+            self.take(name.len())?;
             self.path.push(format!(".{name}"));
             fields.insert(name, self.value(&value)?);
             self.path.pop();

@@ -30,6 +30,7 @@ mod traceback;
 mod traps;
 mod vm;
 mod watch;
+mod yaml_data;
 mod yaml_text;
 
 use mlua::{Function, Lua, MultiValue, Value};

@@ -14,7 +14,7 @@ use serde_yaml::Value;
 use super::document::outline::{Child, Kind, Node, Style as Shape};
 use super::quote::Style;
 use super::splice::{Lines, Splice};
-pub(super) use way::{follow, put, take};
+pub(super) use way::{follow, put, take, take_all};
 use write::{Layout, flow, in_style};
 
 /// What a node is a part of.

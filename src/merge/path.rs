@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde_yaml::{Mapping, Value};
 
+use super::edit;
 pub use selector::{Selector, SelectorError};
 
 /// One step of the way to a value.
@@ -51,6 +52,37 @@ impl Path {
             Step::Key(key) => Some(entry(value.as_mapping()?, key)?.1),
             Step::Index(index) => value.as_sequence()?.get(*index),
         })
+    }
+}
+
+/// Why a value can't be put at a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {reason}")]
+pub struct PutError {
+    /// Where it was to be.
+    pub path: Path,
+    /// What stands against it.
+    pub reason: String,
+}
+
+impl Path {
+    /// Puts a value at this path of another, with the mappings and lists on the way where there
+    /// is nothing or null.
+    ///
+    /// # Errors
+    /// [`PutError`] where the way leads through a value of another kind or beyond a list's end;
+    /// null may have become a mapping or a list then.
+    pub fn put(&self, into: &mut Value, value: Value) -> Result<(), PutError> {
+        edit::put(into, &self.0, value).map_err(|reason| PutError {
+            path: self.clone(),
+            reason,
+        })
+    }
+
+    /// Takes what stands at the paths that a [`Selector`] found out of a value, but not the
+    /// whole value.
+    pub fn take_all(paths: &[Self], from: &mut Value) {
+        edit::take_all(from, paths);
     }
 }
 

@@ -8,6 +8,7 @@ mod hash;
 mod http;
 mod json;
 mod log;
+mod merge;
 mod path;
 mod process;
 mod store;
@@ -32,6 +33,7 @@ pub static MODULES: &[&Module] = &[
     &http::MODULE,
     &json::MODULE,
     &log::MODULE,
+    &merge::MODULE,
     &path::MODULE,
     &process::MODULE,
     &time::MODULE,

@@ -1,20 +1,24 @@
 //! `kstate.yaml`.
 
+mod document;
+#[cfg(test)]
+mod tests;
+
 use mlua::{Lua, LuaString, Value};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 use serde_yaml::Value as Yaml;
 
 use crate::lua::api::{Def, Module, Param, Type};
 use crate::lua::error::ScriptError;
-use crate::lua::{data, yaml_text};
+use crate::lua::{data, yaml_data, yaml_text};
+pub(super) use document::selector;
 
 /// `kstate.yaml`.
 pub(super) static MODULE: Module = Module {
     name: "yaml",
-    summary: "YAML as data. Comments and quoting are lost: to change what people wrote, edit it.",
-    functions: &[DECODE, DECODE_ALL, ENCODE],
-    classes: &[],
+    summary: "YAML as data, and as a text that is changed in place: decoding loses comments and quoting, editing keeps them.",
+    functions: &[DECODE, DECODE_ALL, ENCODE, document::EDIT],
+    classes: &[&document::CLASS],
 };
 
 const DECODE: Def = Def {
@@ -73,44 +77,7 @@ fn not_yaml(error: serde_yaml::Error) -> ScriptError {
 
 fn to_lua(lua: &Lua, mut value: Yaml) -> mlua::Result<Value> {
     value.apply_merge().map_err(not_yaml)?;
-    data::to_lua(lua, &to_json(value)?)
-}
-
-fn to_json(value: Yaml) -> Result<Json, ScriptError> {
-    Ok(match value {
-        Yaml::Null => Json::Null,
-        Yaml::Bool(value) => Json::Bool(value),
-        Yaml::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => integer.into(),
-            (None, float) => float
-                .and_then(serde_json::Number::from_f64)
-                .map(Json::Number)
-                .ok_or_else(|| ScriptError::invalid(format!("{number} is no finite number")))?,
-        },
-        Yaml::String(text) => Json::String(text),
-        Yaml::Sequence(items) => {
-            Json::Array(items.into_iter().map(to_json).collect::<Result<_, _>>()?)
-        }
-        Yaml::Mapping(fields) => {
-            let mut map = Map::new();
-            for (key, value) in fields {
-                map.insert(key_of(key)?, to_json(value)?);
-            }
-            Json::Object(map)
-        }
-        Yaml::Tagged(tagged) => to_json(tagged.value)?,
-    })
-}
-
-fn key_of(key: Yaml) -> Result<String, ScriptError> {
-    match to_json(key)? {
-        Json::String(text) => Ok(text),
-        Json::Null => Ok("null".to_owned()),
-        key @ (Json::Bool(_) | Json::Number(_)) => Ok(key.to_string()),
-        Json::Array(_) | Json::Object(_) => {
-            Err(ScriptError::invalid("a key is a list or an object"))
-        }
-    }
+    yaml_data::to_lua(lua, &value)
 }
 
 const ENCODE: Def = Def {

@@ -4,6 +4,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::super::document::outline::{Kind, Node, Style};
 use super::super::path::{Path, Step, entry, new_key};
+use super::super::pointer::find_key;
 use super::super::reconcile::{MERGE_KEY, Refusal, check_merge, merged};
 use super::{Editor, Place};
 
@@ -147,14 +148,8 @@ pub(in crate::merge) fn put(into: &mut Value, path: &[Step], value: Value) -> Re
     }
     match (step, into) {
         (Step::Key(key), Value::Mapping(mapping)) => {
-            if entry(mapping, key).is_none() {
-                mapping.insert(new_key(mapping, key), Value::Null);
-            }
-            let (index, _) = entry(mapping, key).unwrap_or((0, &Value::Null));
-            match mapping.values_mut().nth(index) {
-                Some(inner) => put(inner, rest, value),
-                None => Err(format!("can't be set: there is no key {key}")),
-            }
+            let key = find_key(mapping, key).unwrap_or_else(|| new_key(mapping, key));
+            put(mapping.entry(key).or_insert(Value::Null), rest, value)
         }
         (Step::Index(index), Value::Sequence(items)) => {
             if *index == items.len() {
@@ -175,25 +170,56 @@ pub(in crate::merge) fn put(into: &mut Value, path: &[Step], value: Value) -> Re
 
 /// Takes the value at a path out of another.
 pub(in crate::merge) fn take(from: &mut Value, path: &[Step]) -> Option<Value> {
-    let (step, rest) = path.split_first()?;
-    if let Value::Tagged(tagged) = from {
-        return take(&mut tagged.value, path);
-    }
-    match (step, from) {
+    let (step, parents) = path.split_last()?;
+    match (step, find_mut(from, parents)?) {
         (Step::Key(key), Value::Mapping(mapping)) => {
-            let (index, _) = entry(mapping, key)?;
-            if rest.is_empty() {
-                let key = mapping.keys().nth(index)?.clone();
-                return mapping.shift_remove(&key);
-            }
-            take(mapping.values_mut().nth(index)?, rest)
+            let key = find_key(mapping, key)?;
+            mapping.shift_remove(&key)
         }
         (Step::Index(index), Value::Sequence(items)) => {
-            if rest.is_empty() {
-                return (*index < items.len()).then(|| items.remove(*index));
-            }
-            take(items.get_mut(*index)?, rest)
+            (*index < items.len()).then(|| items.remove(*index))
         }
         _ => None,
     }
+}
+
+/// Takes the values at paths of one length out of another. Elements of one list follow each other
+/// in order, as a selector finds them; they go in one pass.
+pub(in crate::merge) fn take_all(from: &mut Value, paths: &[Path]) {
+    let parents = |path: &Path| path.0.len().saturating_sub(1);
+    for siblings in paths.chunk_by(|a, b| a.0[..parents(a)] == b.0[..parents(b)]) {
+        let indices = siblings.iter().filter_map(|path| match path.0.last() {
+            Some(Step::Index(index)) => Some(*index),
+            _ => None,
+        });
+        let mut gone = indices.peekable();
+        let parent = &siblings[0].0[..parents(&siblings[0])];
+        if gone.peek().is_none() {
+            for path in siblings {
+                take(from, &path.0);
+            }
+        } else if let Some(Value::Sequence(items)) = find_mut(from, parent) {
+            let mut places = 0..;
+            items.retain(|_| gone.next_if_eq(&places.next().unwrap_or(0)).is_none());
+        }
+    }
+}
+
+/// The value at a path, to be changed; below its tag where it has one.
+fn find_mut<'a>(value: &'a mut Value, path: &[Step]) -> Option<&'a mut Value> {
+    if let Value::Tagged(tagged) = value {
+        return find_mut(&mut tagged.value, path);
+    }
+    let Some((step, rest)) = path.split_first() else {
+        return Some(value);
+    };
+    let inner = match (step, value) {
+        (Step::Key(key), Value::Mapping(mapping)) => {
+            let key = find_key(mapping, key)?;
+            mapping.get_mut(&key)
+        }
+        (Step::Index(index), Value::Sequence(items)) => items.get_mut(*index),
+        _ => None,
+    };
+    find_mut(inner?, rest)
 }

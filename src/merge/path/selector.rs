@@ -79,6 +79,24 @@ impl Selector {
         Ok(found.into_iter().map(|(path, _)| path).collect())
     }
 
+    /// The values that this chooses, and the ways to them. Where a step leads nowhere there is
+    /// nothing to find; that is no error.
+    #[must_use]
+    pub fn find<'a>(&self, value: &'a Value) -> Vec<(Path, &'a Value)> {
+        let mut found = vec![(Path::default(), value)];
+        for pick in &self.0 {
+            let mut next = Vec::new();
+            for (path, value) in found {
+                let _ = pick.resolve(&path, Some(value), &mut next);
+            }
+            let there = next.into_iter();
+            found = there
+                .filter_map(|(path, value)| Some((path, value?)))
+                .collect();
+        }
+        found
+    }
+
     /// As [`resolve`](Self::resolve), without the ways to what isn't there.
     ///
     /// # Errors

@@ -1,0 +1,536 @@
+//! A YAML text in a script's hands, to be changed in place.
+
+use mlua::{
+    AnyUserData, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods,
+    UserDataRef, Value,
+};
+use serde_yaml::Value as Yaml;
+
+use crate::lua::api::{self, Class, Def, Options, Param, Type};
+use crate::lua::error::ScriptError;
+use crate::lua::modules::merge::lists;
+use crate::lua::{data, yaml_data};
+use crate::merge::deep::deep;
+use crate::merge::document::{Document, Fault, Path, position};
+use crate::merge::path::{Selector, SelectorError};
+
+/// A document in a script's hands.
+struct Handle {
+    document: Document,
+    /// What errors call the text.
+    label: String,
+}
+
+impl UserData for Handle {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        api::class(fields, &CLASS);
+    }
+
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| {
+            Ok(this.document.text().to_owned())
+        });
+    }
+}
+
+/// The document's methods.
+pub(super) static CLASS: Class = Class {
+    name: "YamlDocument",
+    summary: "A YAML text that is changed in place: what isn't changed stays byte for byte. \
+              `tostring(doc)` is the text.",
+    fields: &[],
+    methods: &[
+        GET, ALL, SET, UNSET, APPEND, MERGE, APPLY, VALUE, DOCUMENTS, POSITION, TEXT,
+    ],
+    call: "",
+};
+
+const PATH: Param = Param::new(
+    "path",
+    Type::String,
+    "such as `spec.subnets[name=a].zone`; see `kstate.merge.get`",
+);
+
+const DOCUMENT: Param = Param::optional(
+    "document",
+    Type::Integer,
+    "which one of a text with several, counting from 1; default 1",
+);
+
+const NO_PATH: (&str, &str) = (
+    "invalid",
+    "the path can't be read, or there is no such document",
+);
+
+const NO_EDIT: (&str, &str) = (
+    "invalid",
+    "the path can't be read or leads nowhere, or the text can't be changed so: an alias or a \
+     merge key ties the place to others, the value is too deep or too large. Nothing is changed \
+     then; the message has label, line and column",
+);
+
+impl Handle {
+    fn error(&self, fault: &Fault) -> ScriptError {
+        ScriptError::invalid(format!("{}: {fault}", self.label))
+    }
+
+    /// Which document the options mean, and its value.
+    fn part(&self, options: &Options) -> mlua::Result<(usize, &Yaml)> {
+        let number = options.count("document")?.unwrap_or(1);
+        match self.document.values().nth(number - 1) {
+            Some(value) => Ok((number - 1, value)),
+            None => Err(self.no_document(number).into()),
+        }
+    }
+
+    fn no_document(&self, number: usize) -> ScriptError {
+        let there = crate::text::count(self.document.values().count() as u64, "document");
+        let label = &self.label;
+        ScriptError::invalid(format!(
+            "{label}: there is no document {number}: the text has {there}"
+        ))
+    }
+
+    /// The places that a path chooses to be written to.
+    fn places(&self, part: usize, value: &Yaml, path: &str) -> mlua::Result<Vec<Path>> {
+        let chosen = selector(path)?.resolve(value);
+        Ok(chosen.map_err(|error| match error {
+            SelectorError::NoMatch { at, message } => {
+                let (line, column) = self.document.position(part, &at);
+                let message = format!("{at}: {message}");
+                self.error(&Fault {
+                    line,
+                    column,
+                    message,
+                })
+            }
+            syntax @ SelectorError::Syntax { .. } => ScriptError::invalid(syntax.to_string()),
+        })?)
+    }
+}
+
+/// A path as scripts write it.
+pub(in crate::lua::modules) fn selector(path: &str) -> Result<Selector, ScriptError> {
+    path.parse()
+        .map_err(|error: SelectorError| ScriptError::invalid(error.to_string()))
+}
+
+fn of(this: &AnyUserData) -> mlua::Result<UserDataRef<Handle>> {
+    this.borrow::<Handle>()
+}
+
+/// Changes a document, or says at which place of which text it can't be.
+fn edit<T>(
+    this: &AnyUserData,
+    change: impl FnOnce(&mut Document) -> Result<T, Fault>,
+) -> mlua::Result<T> {
+    let mut handle = this.borrow_mut::<Handle>()?;
+    change(&mut handle.document).map_err(|fault| handle.error(&fault).into())
+}
+
+pub(super) const EDIT: Def = Def {
+    name: "yaml.edit",
+    summary: "Opens a YAML text to be changed in place: comments, order, quotes and line ends stay.",
+    body: "After each change the text is parsed again. It must hold what was asked for and \
+           nothing else, or the change is refused. A text may have several documents. At most \
+           16 MiB are read.",
+    params: &[
+        Param::new("text", Type::String, "YAML"),
+        Param::optional(
+            "label",
+            Type::String,
+            "what errors call the text, such as its URL",
+        ),
+    ],
+    options: &[],
+    returns: &[("kstate.YamlDocument", "the document")],
+    errors: &[(
+        "invalid",
+        "the text is no YAML, names a key twice, or is too large or too deep; the message has \
+         label, line and column",
+    )],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("spec:\n  image: a # keep\n", "s3://state/c/config")
+doc:set("spec.image", "b")
+assert(doc:text() == "spec:\n  image: b # keep\n")
+"#,
+    make: |def, lua| {
+        def.sync(lua, |_, (text, label): (LuaString, Option<String>)| {
+            open(&text.as_bytes(), label).map_err(mlua::Error::from)
+        })
+    },
+};
+
+fn open(bytes: &[u8], label: Option<String>) -> Result<Handle, ScriptError> {
+    let label = label.unwrap_or_else(|| "the text".to_owned());
+    let parsed = match std::str::from_utf8(bytes) {
+        Ok(text) => Document::parse(text),
+        Err(error) => Err(not_utf8(bytes, error.valid_up_to())),
+    };
+    match parsed {
+        Ok(document) => Ok(Handle { document, label }),
+        Err(fault) => Err(ScriptError::invalid(format!("{label}: {fault}"))),
+    }
+}
+
+fn not_utf8(bytes: &[u8], end: usize) -> Fault {
+    let (line, column) = position(&String::from_utf8_lossy(&bytes[..end]), end);
+    Fault {
+        line,
+        column,
+        message: "the text is no UTF-8 here".to_owned(),
+    }
+}
+
+const GET: Def = Def {
+    name: "YamlDocument:get",
+    summary: "Returns the value at a path.",
+    body: "As `kstate.yaml.decode` gives it, but a merge key `<<` is a key like others. Of a path \
+           that chooses several, the first.",
+    params: &[PATH],
+    options: &[DOCUMENT],
+    returns: &[("any", "the value; `nil` when there is none")],
+    errors: &[NO_PATH],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("subnets: [{ name: a, zone: x }, { name: b, zone: y }]")
+assert(doc:get("subnets[name=b].zone") == "y" and doc:get("subnets[0].name") == "a")
+assert(doc:get("subnets[name=c].zone") == nil)
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, path, options): (AnyUserData, String, Options)| {
+                let handle = of(&this)?;
+                let (_, value) = handle.part(&options)?;
+                match selector(&path)?.find(value).first() {
+                    Some((_, value)) => yaml_data::to_lua(lua, value),
+                    None => Ok(Value::Nil),
+                }
+            },
+        )
+    },
+};
+
+const ALL: Def = Def {
+    name: "YamlDocument:all",
+    summary: "Returns all values that a path chooses.",
+    body: "",
+    params: &[PATH],
+    options: &[DOCUMENT],
+    returns: &[("table", "the list of values; empty when there is none")],
+    errors: &[NO_PATH],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("subnets: [{ name: a }, { name: b }]")
+assert(table.concat(doc:all("subnets[*].name"), " ") == "a b")
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, path, options): (AnyUserData, String, Options)| {
+                let handle = of(&this)?;
+                let (_, value) = handle.part(&options)?;
+                let list = lua.create_table()?;
+                for (_, value) in selector(&path)?.find(value) {
+                    list.raw_push(yaml_data::to_lua(lua, value)?)?;
+                }
+                data::mark_array(lua, &list)?;
+                Ok(list)
+            },
+        )
+    },
+};
+
+const SET: Def = Def {
+    name: "YamlDocument:set",
+    summary: "Writes a value at all places that a path chooses.",
+    body: "Over what is there, by the fewest changes that make it of that; as a new key where \
+           there is none, with the mappings on the way to it; as a new element for `[+]`. A \
+           string stays a string, also where YAML would take it for a number, and an integer an \
+           integer. A quoted string stays quoted.",
+    params: &[PATH, Param::new("value", Type::Any, "plain data")],
+    options: &[DOCUMENT],
+    returns: &[],
+    errors: &[NO_EDIT],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("spec:\n  version: 1.29.1 # tested\n")
+doc:set("spec.version", "1.30")
+doc:set("spec.kubelet.maxPods", 110)
+assert(doc:text() == [[
+spec:
+  version: "1.30" # tested
+  kubelet:
+    maxPods: 110
+]], doc:text())
+"#,
+    make: |def, lua| def.sync(lua, set),
+};
+
+fn set(
+    lua: &Lua,
+    (this, path, value, options): (AnyUserData, String, Value, Options),
+) -> mlua::Result<()> {
+    let value = yaml_data::argument(lua, "value", &value)?;
+    let handle = of(&this)?;
+    let (part, old) = handle.part(&options)?;
+    let places = handle.places(part, old, &path)?;
+    yaml_data::check_copies(&value, places.len())?;
+    let fit = |place: &Path| match place.lookup(old) {
+        Some(old) => yaml_data::fit(value.clone(), old),
+        None => yaml_data::from_json(value.clone()),
+    };
+    if let [place] = places.as_slice() {
+        let new = fit(place);
+        drop(handle);
+        return edit(&this, |document| document.set(part, place, new));
+    }
+    let mut intended = old.clone();
+    for place in &places {
+        let put = place.put(&mut intended, fit(place));
+        put.map_err(|error| ScriptError::invalid(format!("{}: {error}", handle.label)))?;
+    }
+    drop(handle);
+    edit(&this, |document| document.apply(part, &intended))
+}
+
+const UNSET: Def = Def {
+    name: "YamlDocument:unset",
+    summary: "Removes all that a path chooses.",
+    body: "The comment on its line goes with it, and the comment lines right above in the same \
+           column.",
+    params: &[PATH],
+    options: &[DOCUMENT],
+    returns: &[("boolean", "whether anything was there")],
+    errors: &[NO_EDIT],
+    permission: "",
+    since: "0.1.0",
+    example: r##"
+local doc = kstate.yaml.edit("# the cluster\nname: c\n# not any more\nold: 1\n")
+assert(doc:unset("old") and not doc:unset("old"))
+assert(doc:text() == "# the cluster\nname: c\n")
+"##,
+    make: |def, lua| def.sync(lua, unset),
+};
+
+fn unset(_: &Lua, (this, path, options): (AnyUserData, String, Options)) -> mlua::Result<bool> {
+    let handle = of(&this)?;
+    let (part, old) = handle.part(&options)?;
+    let found = selector(&path)?.find(old).into_iter();
+    let places: Vec<_> = found.map(|(place, _)| place).collect();
+    match places.as_slice() {
+        [] => Ok(false),
+        [place] => {
+            drop(handle);
+            edit(&this, |document| document.unset(part, place))
+        }
+        places => {
+            let mut intended = old.clone();
+            Path::take_all(places, &mut intended);
+            drop(handle);
+            edit(&this, |document| document.apply(part, &intended))?;
+            Ok(true)
+        }
+    }
+}
+
+const APPEND: Def = Def {
+    name: "YamlDocument:append",
+    summary: "Adds an element to all lists that a path chooses, behind the last one.",
+    body: "Where there is nothing or null, a list is made.",
+    params: &[PATH, Param::new("value", Type::Any, "plain data")],
+    options: &[DOCUMENT],
+    returns: &[],
+    errors: &[NO_EDIT],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("zones:\n- a # old\n")
+doc:append("zones", "b")
+assert(doc:text() == "zones:\n- a # old\n- b\n")
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, path, value, options): (AnyUserData, String, Value, Options)| {
+                selector(&path)?;
+                let path = if path == "." {
+                    "[+]".to_owned()
+                } else {
+                    path + "[+]"
+                };
+                set(lua, (this, path, value, options))
+            },
+        )
+    },
+};
+
+const MERGE: Def = Def {
+    name: "YamlDocument:merge",
+    summary: "Lays a value over the document, as `kstate.merge.deep` does, by the fewest changes.",
+    body: "",
+    params: &[Param::new("value", Type::Any, "plain data")],
+    options: &[lists::PARAM, DOCUMENT],
+    returns: &[],
+    errors: &[NO_EDIT],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("spec:\n  subnets:\n  - name: a # first\n    cidr: 10.0.0.0/24\n")
+doc:merge({ spec = { subnets = { { name = "a", zone = "x" } } } }, { lists = "kops" })
+assert(doc:get("spec.subnets[0].zone") == "x")
+assert(doc:text():find("- name: a # first\n    cidr: 10.0.0.0/24\n", 1, true))
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, value, options): (AnyUserData, Value, Options)| {
+                let value = yaml_data::argument(lua, "value", &value)?;
+                let lists = lists::of(&options)?;
+                let (part, intended) = {
+                    let handle = of(&this)?;
+                    let (part, old) = handle.part(&options)?;
+                    (part, deep(old, &yaml_data::fit(value, old), &lists))
+                };
+                edit(&this, |document| document.apply(part, &intended))
+            },
+        )
+    },
+};
+
+const APPLY: Def = Def {
+    name: "YamlDocument:apply",
+    summary: "Makes the document hold a value, by the fewest changes.",
+    body: "Keys that the value lacks are removed. Elements of lists are told by their `name` or \
+           by what they have in common. `doc:apply(doc:value())` changes nothing.",
+    params: &[Param::new("value", Type::Any, "plain data")],
+    options: &[DOCUMENT],
+    returns: &[],
+    errors: &[NO_EDIT],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("a: 1 # one\nb: 2\nc: [x, y] # both\n")
+doc:apply({ a = 1, c = { "x", "z", "y" } })
+assert(doc:text() == "a: 1 # one\nc: [x, z, y] # both\n")
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |lua, (this, value, options): (AnyUserData, Value, Options)| {
+                let value = yaml_data::argument(lua, "value", &value)?;
+                let (part, intended) = {
+                    let handle = of(&this)?;
+                    let (part, old) = handle.part(&options)?;
+                    (part, yaml_data::fit(value, old))
+                };
+                edit(&this, |document| document.apply(part, &intended))
+            },
+        )
+    },
+};
+
+const VALUE: Def = Def {
+    name: "YamlDocument:value",
+    summary: "Returns the whole value of a document.",
+    body: "As `get` does; an empty document is `kstate.null`.",
+    params: &[],
+    options: &[DOCUMENT],
+    returns: &[("any", "the value")],
+    errors: &[("invalid", "there is no such document")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local doc = kstate.yaml.edit("a: 1\n---\nb: 2\n")
+assert(doc:value().a == 1 and doc:value({ document = 2 }).b == 2)
+"#,
+    make: |def, lua| {
+        def.sync(lua, |lua, (this, options): (AnyUserData, Options)| {
+            let handle = of(&this)?;
+            let (_, value) = handle.part(&options)?;
+            yaml_data::to_lua(lua, value)
+        })
+    },
+};
+
+const DOCUMENTS: Def = Def {
+    name: "YamlDocument:documents",
+    summary: "Returns how many documents the text has.",
+    body: "An empty text has one, which is null.",
+    params: &[],
+    options: &[],
+    returns: &[("integer", "how many")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.yaml.edit("a: 1\n---\nb: 2\n"):documents() == 2)"#,
+    make: |def, lua| {
+        def.sync(lua, |_, this: AnyUserData| {
+            Ok(of(&this)?.document.values().count())
+        })
+    },
+};
+
+const POSITION: Def = Def {
+    name: "YamlDocument:position",
+    summary: "Tells where the value at a path stands in the text.",
+    body: "Where there is less than the path says, the last value on the way to it.",
+    params: &[PATH],
+    options: &[DOCUMENT],
+    returns: &[
+        ("integer", "the line, counting from 1"),
+        ("integer", "the column in characters, counting from 1"),
+    ],
+    errors: &[NO_PATH],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local line, column = kstate.yaml.edit("a: 1\nb:\n  c: 2\n"):position("b.c")
+assert(line == 3 and column == 6)
+"#,
+    make: |def, lua| {
+        def.sync(
+            lua,
+            |_, (this, path, options): (AnyUserData, String, Options)| {
+                let handle = of(&this)?;
+                let (part, value) = handle.part(&options)?;
+                let selector = selector(&path)?;
+                let found = selector.find(value).into_iter().next();
+                let place = match (found, selector.resolve(value)) {
+                    (Some((place, _)), _)
+                    | (None, Err(SelectorError::NoMatch { at: place, .. })) => place,
+                    (None, places) => places
+                        .unwrap_or_default()
+                        .into_iter()
+                        .next()
+                        .unwrap_or_default(),
+                };
+                Ok(handle.document.position(part, &place))
+            },
+        )
+    },
+};
+
+const TEXT: Def = Def {
+    name: "YamlDocument:text",
+    summary: "Returns the text with all changes.",
+    body: "",
+    params: &[],
+    options: &[],
+    returns: &[("string", "YAML")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.yaml.edit("a: 1 # x"):text() == "a: 1 # x")"#,
+    make: |def, lua| {
+        def.sync(lua, |_, this: AnyUserData| {
+            Ok(of(&this)?.document.text().to_owned())
+        })
+    },
+};
