@@ -574,6 +574,115 @@ function kstate.log.warn(message, fields) end
 ---@param fields? table values that belong to it, by name
 function kstate.log.error(message, fields) end
 
+---What both sides changed, each in its own way; a plain table. A side that has nothing there is `nil`.
+---@class kstate.Conflict
+---@field path string where; elements of a keyed list go by their key: `spec.subnets.a.cidr`
+---@field base? any what it was
+---@field ours? any what we made of it
+---@field theirs? any what they made of it
+local Conflict = {}
+
+---Merging, comparing and changing data. Arguments stay what they are; results are new.
+kstate.merge = {}
+
+---@class kstate.options.merge.deep
+---@field lists? any how lists are merged: `"replace"` (the default), `"append"`, `"union"`, `"kops"`, or a table by path; see `kstate.merge.deep`
+
+---Lays a value over another.
+---
+---Objects are merged by key, lists as `lists` says; anything else is replaced, also by `kstate.null`. The strategies: `"replace"`, the new list stands for the old one; `"append"`, the new elements follow the old ones; `"union"`, those follow that are not yet there; `"kops"`, the lists of kOps's API that have a key are merged by it (subnets by `name`), all others replaced. Or a table by path: `{ ["spec.subnets"] = "name", ["spec.etcdClusters[].etcdMembers"] = { "name" }, ["*"] = "append" }`. There a field's name, or a list of names, says what elements are known by: those in both lists are merged. In a path `*` is any key and `[]` any element; the path `*` alone is for all lists that have no other rule, and may be `"kops"`. The rule with fewer `*` wins.
+---@param base any plain data
+---@param over any what is laid over it
+---@param options? kstate.options.merge.deep
+---@return any # the merged value
+function kstate.merge.deep(base, over, options) end
+
+---Applies a JSON Merge Patch (RFC 7396).
+---
+---Objects are merged by key, `kstate.null` removes a key, anything else replaces what was there; lists as a whole.
+---@param target any plain data
+---@param patch any what is to change
+---@return any # the patched value
+function kstate.merge.patch(target, patch) end
+
+---Applies a JSON Patch (RFC 6902): all operations, one after another, or none.
+---
+---Paths are JSON Pointers: `/spec/subnets/0/name`, counting from 0.
+---@param target any plain data
+---@param ops table a list of `{ op, path, value, from }`; `op` is `add`, `remove`, `replace`, `move`, `copy` or `test`
+---@return any # the patched value
+function kstate.merge.json_patch(target, ops) end
+
+---@class kstate.options.merge.three_way
+---@field lists? any how lists are merged: `"replace"` (the default), `"append"`, `"union"`, `"kops"`, or a table by path; see `kstate.merge.deep`
+---@field resolve? function decides about a conflict, a `kstate.Conflict`
+
+---Merges what two sides made of one value.
+---
+---Objects are merged by key; lists whose elements `lists` knows by a field, by element; lists of scalars, each once, as sets. Of anything else only one side may have changed it, or both alike; the rest are conflicts, where the result holds ours. `resolve` is called with each conflict, in the order of the result. It returns `"ours"`, `"theirs"`, `"base"`, `{ value = … }` or `{ remove = true }`; `nil` leaves the conflict open. It may wait, and ask a person. What it raises ends the merge.
+---@param base any what both sides began with
+---@param ours any what one side made of it
+---@param theirs any what the other side made of it
+---@param options? kstate.options.merge.three_way
+---@return any # the merged value
+---@return kstate.Conflict[] # the conflicts that stay open
+function kstate.merge.three_way(base, ours, theirs, options) end
+
+---@class kstate.options.merge.three_way_text
+---@field ours? string what markers call our side; default `"ours"`
+---@field theirs? string what markers call their side; default `"theirs"`
+
+---Merges what two sides made of one text, line by line, as git does.
+---
+---Where both changed the same lines, each in its own way, both stand in the text between `<<<<<<<` and `>>>>>>>`.
+---@param base string what both sides began with
+---@param ours string what one side made of it
+---@param theirs string what the other side made of it
+---@param options? kstate.options.merge.three_way_text
+---@return string # the text
+---@return integer # how many conflicts it has
+function kstate.merge.three_way_text(base, ours, theirs, options) end
+
+---Gives the smallest JSON Merge Patch (RFC 7396) that makes one value of another.
+---
+---`kstate.merge.patch(a, kstate.merge.diff(a, b))` is `b`. Lists that differ are in it as a whole.
+---@param a any plain data
+---@param b any what is to be made of it
+---@return any # the patch; empty when nothing differs
+function kstate.merge.diff(a, b) end
+
+---Gives a small JSON Patch (RFC 6902) that makes one value of another.
+---
+---`kstate.merge.json_patch(a, kstate.merge.diff_ops(a, b))` is `b`.
+---@param a any plain data
+---@param b any what is to be made of it
+---@return table # the list of operations; empty when nothing differs
+function kstate.merge.diff_ops(a, b) end
+
+---Returns what is at a path of a value.
+---
+---Steps of a path: `a.b` is the key `b` in that of `a`; `a."b.c"` or `a["b.c"]` a key with odd characters; `a[0]` an element, which counts from 0 as in kOps and JSON, not from 1 as in Lua; `a[*]` all elements; `a[name=main]` those that are objects with this field; `a[+]` the place behind the last one; `.` the whole value. Of a path that chooses several, the first.
+---@param value any plain data
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@return any # what is there; `nil` when there is nothing
+function kstate.merge.get(value, path) end
+
+---Returns a value with another one at all places that a path chooses.
+---
+---Objects and lists on the way are made where there is nothing or null.
+---@param value any plain data
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param new any what is put there
+---@return any # the changed value
+function kstate.merge.set(value, path, new) end
+
+---Returns a value without all that a path chooses.
+---@param value any plain data
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@return any # the changed value
+---@return boolean # whether anything was there
+function kstate.merge.unset(value, path) end
+
 ---Keys and paths as text; nothing is looked up.
 kstate.path = {}
 
@@ -653,7 +762,115 @@ function kstate.time.seconds(duration) end
 ---@return string # such as `1m30s`
 function kstate.time.duration(duration) end
 
----YAML as data. Comments and quoting are lost: to change what people wrote, edit it.
+---A YAML text that is changed in place: what isn't changed stays byte for byte. `tostring(doc)` is the text.
+---@class kstate.YamlDocument
+local YamlDocument = {}
+
+---@class kstate.options.YamlDocument.get
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Returns the value at a path.
+---
+---As `kstate.yaml.decode` gives it, but a merge key `<<` is a key like others. Of a path that chooses several, the first.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param options? kstate.options.YamlDocument.get
+---@return any # the value; `nil` when there is none
+function YamlDocument:get(path, options) end
+
+---@class kstate.options.YamlDocument.all
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Returns all values that a path chooses.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param options? kstate.options.YamlDocument.all
+---@return table # the list of values; empty when there is none
+function YamlDocument:all(path, options) end
+
+---@class kstate.options.YamlDocument.set
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Writes a value at all places that a path chooses.
+---
+---Over what is there, by the fewest changes that make it of that; as a new key where there is none, with the mappings on the way to it; as a new element for `[+]`. A string stays a string, also where YAML would take it for a number, and an integer an integer. A quoted string stays quoted.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param value any plain data
+---@param options? kstate.options.YamlDocument.set
+function YamlDocument:set(path, value, options) end
+
+---@class kstate.options.YamlDocument.unset
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Removes all that a path chooses.
+---
+---The comment on its line goes with it, and the comment lines right above in the same column.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param options? kstate.options.YamlDocument.unset
+---@return boolean # whether anything was there
+function YamlDocument:unset(path, options) end
+
+---@class kstate.options.YamlDocument.append
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Adds an element to all lists that a path chooses, behind the last one.
+---
+---Where there is nothing or null, a list is made.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param value any plain data
+---@param options? kstate.options.YamlDocument.append
+function YamlDocument:append(path, value, options) end
+
+---@class kstate.options.YamlDocument.merge
+---@field lists? any how lists are merged: `"replace"` (the default), `"append"`, `"union"`, `"kops"`, or a table by path; see `kstate.merge.deep`
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Lays a value over the document, as `kstate.merge.deep` does, by the fewest changes.
+---@param value any plain data
+---@param options? kstate.options.YamlDocument.merge
+function YamlDocument:merge(value, options) end
+
+---@class kstate.options.YamlDocument.apply
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Makes the document hold a value, by the fewest changes.
+---
+---Keys that the value lacks are removed. Elements of lists are told by their `name` or by what they have in common. `doc:apply(doc:value())` changes nothing.
+---@param value any plain data
+---@param options? kstate.options.YamlDocument.apply
+function YamlDocument:apply(value, options) end
+
+---@class kstate.options.YamlDocument.value
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Returns the whole value of a document.
+---
+---As `get` does; an empty document is `kstate.null`.
+---@param options? kstate.options.YamlDocument.value
+---@return any # the value
+function YamlDocument:value(options) end
+
+---Returns how many documents the text has.
+---
+---An empty text has one, which is null.
+---@return integer # how many
+function YamlDocument:documents() end
+
+---@class kstate.options.YamlDocument.position
+---@field document? integer which one of a text with several, counting from 1; default 1
+
+---Tells where the value at a path stands in the text.
+---
+---Where there is less than the path says, the last value on the way to it.
+---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
+---@param options? kstate.options.YamlDocument.position
+---@return integer # the line, counting from 1
+---@return integer # the column in characters, counting from 1
+function YamlDocument:position(path, options) end
+
+---Returns the text with all changes.
+---@return string # YAML
+function YamlDocument:text() end
+
+---YAML as data, and as a text that is changed in place: decoding loses comments and quoting, editing keeps them.
 kstate.yaml = {}
 
 ---Reads one YAML document.
@@ -676,3 +893,11 @@ function kstate.yaml.decode_all(text) end
 ---@param value any plain data
 ---@return string # YAML, with a newline at the end
 function kstate.yaml.encode(value) end
+
+---Opens a YAML text to be changed in place: comments, order, quotes and line ends stay.
+---
+---After each change the text is parsed again. It must hold what was asked for and nothing else, or the change is refused. A text may have several documents. At most 16 MiB are read.
+---@param text string YAML
+---@param label? string what errors call the text, such as its URL
+---@return kstate.YamlDocument # the document
+function kstate.yaml.edit(text, label) end

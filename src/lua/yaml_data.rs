@@ -195,3 +195,82 @@ fn is_plain(value: &Yaml) -> bool {
         Yaml::Tagged(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Values with all that JSON has no place for, but no two keys that are written alike.
+    fn values() -> impl Strategy<Value = Yaml> {
+        let leaf = prop_oneof![
+            Just(Yaml::Null),
+            any::<bool>().prop_map(Yaml::from),
+            (0..4i64).prop_map(Yaml::from),
+            (0..3u64).prop_map(|more| Yaml::from(u64::MAX - more)),
+            (0..4i8).prop_map(|half| Yaml::from(f64::from(half) / 2.0)),
+            "[a-c1]{0,2}".prop_map(Yaml::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            let key = prop_oneof![
+                "[a-c]".prop_map(Yaml::from),
+                (0..3i64).prop_map(Yaml::from),
+                any::<bool>().prop_map(Yaml::from),
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Yaml::from),
+                prop::collection::vec((key, inner.clone()), 0..5)
+                    .prop_map(|fields| Yaml::Mapping(fields.into_iter().collect())),
+                inner.prop_map(|value| {
+                    let tag = serde_yaml::value::Tag::new("t");
+                    Yaml::Tagged(Box::new(TaggedValue { tag, value }))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_there_and_back_is_the_same(value in values()) {
+            let json = to_json(&value)?;
+            prop_assert_eq!(fit(json, &value), value);
+        }
+
+        #[test]
+        fn what_fits_says_what_the_new_value_says(new in values(), old in values()) {
+            let new = to_json(&new)?;
+            prop_assert_eq!(to_json(&fit(new.clone(), &old))?, new);
+        }
+
+        #[test]
+        fn json_stays_json(value in values()) {
+            let json = to_json(&value)?;
+            prop_assert_eq!(to_json(&from_json(json.clone()))?, json);
+        }
+    }
+
+    #[test]
+    fn what_json_has_no_place_for_stays_where_it_was() {
+        let yaml = |text: &str| serde_yaml::from_str::<Yaml>(text).unwrap();
+        for (old, new, expected) in [
+            ("{1: a}", r#"{"1": "b", "2": "c"}"#, "{1: b, '2': c}"),
+            (
+                "[!t a, {1: b}]",
+                r#"[{"1": "b"}, "a", "c"]"#,
+                "[{1: b}, !t a, c]",
+            ),
+            ("!t [1]", "[1, 2]", "!t [1, 2]"),
+            ("!t a", r#""b""#, "b"),
+            ("!t {a: 1}", "[1]", "[1]"),
+            (
+                "[18446744073709551615, 5]",
+                "[5, 1.8446744073709552e19]",
+                "[5, 18446744073709551615]",
+            ),
+        ] {
+            let new: Json = serde_json::from_str(new).unwrap();
+            assert_eq!(fit(new.clone(), &yaml(old)), yaml(expected), "{old} {new}");
+        }
+    }
+}

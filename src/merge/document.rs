@@ -8,6 +8,7 @@ pub(super) mod outline;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_yaml::Value;
@@ -364,7 +365,8 @@ fn split(text: &str) -> Vec<Range<usize>> {
 fn parse_part(text: &str, range: Range<usize>, expansion: &mut usize) -> Result<Part, Fault> {
     let trouble = match outline(text, range.clone(), expansion) {
         Ok(root) => {
-            let value = parse_value(text, &range)?;
+            let parsed = parse_value(text, &range);
+            let value = parsed.map_err(|fault| twice(text, &root).unwrap_or(fault))?;
             return Ok(Part {
                 range,
                 value,
@@ -428,6 +430,30 @@ fn parse_value(text: &str, range: &Range<usize>) -> Result<Value, Fault> {
             message: without_position(&error.to_string()),
         }
     })
+}
+
+/// The first key that a mapping has twice. The parser only tells in which mapping.
+fn twice(text: &str, node: &Node) -> Option<Fault> {
+    let mut seen = HashMap::new();
+    for child in &node.children {
+        if let Some(key) = &child.key {
+            let name = &text[key.content..key.span.end];
+            if let Some(first) = seen.insert(name, key.content) {
+                let ((first, _), (line, column)) =
+                    (position(text, first), position(text, key.content));
+                let message = format!("duplicate key {name}: line {first} has it already");
+                return Some(Fault {
+                    line,
+                    column,
+                    message,
+                });
+            }
+        }
+        if let Some(fault) = twice(text, &child.value) {
+            return Some(fault);
+        }
+    }
+    None
 }
 
 /// The parser's words without its own `at line 1 column 2`, which counts from the part's start.

@@ -10,6 +10,7 @@ use std::fmt;
 use serde_yaml::{Mapping, Value};
 
 use super::edit;
+use super::pointer::find_key;
 pub use selector::{Selector, SelectorError};
 
 /// One step of the way to a value.
@@ -49,7 +50,11 @@ impl Path {
     #[must_use]
     pub fn lookup<'a>(&self, value: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(value, |value, step| match step {
-            Step::Key(key) => Some(entry(value.as_mapping()?, key)?.1),
+            Step::Key(key) => {
+                let mapping = value.as_mapping()?;
+                let key = find_key(mapping, key)?;
+                mapping.get(&key)
+            }
             Step::Index(index) => value.as_sequence()?.get(*index),
         })
     }

@@ -111,7 +111,13 @@ fn faults_name_the_line_in_the_whole_text() {
     let fault = Document::parse("a: 1\n---\nb: 2\nc: [\n").expect_err("broken");
     assert!(fault.line >= 4, "{fault}");
     let twice = Document::parse("a: 1\na: 2\n").expect_err("a key twice");
-    assert!(twice.message.contains("duplicate"), "{twice}");
+    assert_eq!(
+        twice.to_string(),
+        "line 2, column 1: duplicate key a: line 1 has it already"
+    );
+    let twice =
+        Document::parse("x: 1\n---\ns:\n- {b: 1, c: {\"d\": 1}, b: 2}\n").expect_err("twice");
+    assert_eq!((twice.line, twice.column), (4, 23), "{twice}");
 }
 
 #[test]

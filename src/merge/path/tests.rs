@@ -78,6 +78,59 @@ fn chooses_what_is_there_and_what_can_be_made() {
 }
 
 #[test]
+fn finds_what_is_there_and_passes_over_what_leads_nowhere() {
+    let found = |text: &str, path: &str| {
+        let selector: Selector = path.parse().expect("a selector");
+        let value = value(text);
+        let found = selector.find(&value).into_iter();
+        let found: Vec<_> = found.map(|(path, _)| path.to_string()).collect();
+        found.join(" ")
+    };
+    let text = "{a: [{b: [{n: x}, {n: y}]}, {b: 1}, {c: []}, 1, {b: [{n: y}]}], s: text, 1: n}";
+    for (path, expected) in [
+        (".", "."),
+        ("a[*].b[n=y]", "a[0].b[1] a[4].b[0]"),
+        ("a[*].b[n=x].n", "a[0].b[0].n"),
+        ("a[n=z].b", ""),
+        ("a[7]", ""),
+        ("a[+]", ""),
+        ("s.t[0]", ""),
+        ("none.at.all", ""),
+        ("1", "1"),
+    ] {
+        assert_eq!(found(text, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn what_was_found_is_taken_out() {
+    for (text, path, expected) in [
+        ("[1, 2, 3]", "[*]", "[]"),
+        ("[{n: a}, {n: b}, {n: a}, 7]", "[n=a]", "[{n: b}, 7]"),
+        (
+            "{a: [{x: 1, y: 2}, 3, {x: 4}]}",
+            "a[*].x",
+            "{a: [{y: 2}, 3, {}]}",
+        ),
+        (
+            "[{l: [{n: a}, {n: b}]}, {l: [{n: b}, {n: b}, {n: c}]}]",
+            "[*].l[n=b]",
+            "[{l: [{n: a}]}, {l: [{n: c}]}]",
+        ),
+        ("!t {a: !t [1, 2], 1: x}", "a[1]", "!t {a: !t [1], 1: x}"),
+        ("{1: x, b: y}", "1", "{b: y}"),
+        ("{a: 1}", ".", "{a: 1}"),
+    ] {
+        let selector: Selector = path.parse().expect("a selector");
+        let mut left = value(text);
+        let found = selector.find(&left).into_iter();
+        let paths: Vec<Path> = found.map(|(path, _)| path).collect();
+        Path::take_all(&paths, &mut left);
+        assert_eq!(left, value(expected), "{text} {path}");
+    }
+}
+
+#[test]
 fn says_what_is_wrong_and_where() {
     for (text, expected) in [
         ("", "column 1 of the path \"\": a key was expected"),

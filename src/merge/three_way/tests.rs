@@ -149,7 +149,7 @@ fn what_both_changed_is_a_conflict_and_stays_ours() {
             "l",
         ),
         ("{l: a}", "{l: [a]}", "{l: [b]}", "{l: [a]}", "l"),
-        ("1", "2", "3", "2", ""),
+        ("1", "2", "3", "2", "."),
         (
             "[{name: a, x: 1}]",
             "[{name: z}, {name: a, x: 2}]",
@@ -163,7 +163,7 @@ fn what_both_changed_is_a_conflict_and_stays_ours() {
             "[{name: a, x: 1}]",
             "[{name: a}, {name: a}]",
             "[{name: a, x: 1}]",
-            "",
+            ".",
         ),
     ] {
         let (value, conflicts) = merged(base, ours, theirs);

@@ -249,10 +249,10 @@ assert(table.concat(doc:all("subnets[*].name"), " ") == "a b")
 const SET: Def = Def {
     name: "YamlDocument:set",
     summary: "Writes a value at all places that a path chooses.",
-    body: "Over what is there, by the fewest changes that make it of that; as a new key where \
-           there is none, with the mappings on the way to it; as a new element for `[+]`. A \
-           string stays a string, also where YAML would take it for a number, and an integer an \
-           integer. A quoted string stays quoted.",
+    body: "Over what is there, by the fewest changes that make it of that; as a new key, sorted \
+           in where the others are sorted, with the mappings on the way to it; as a new element \
+           for `[+]`. A string stays a string, also where YAML would take it for a number, and an \
+           integer an integer. A quoted string stays quoted.",
     params: &[PATH, Param::new("value", Type::Any, "plain data")],
     options: &[DOCUMENT],
     returns: &[],
@@ -265,10 +265,10 @@ doc:set("spec.version", "1.30")
 doc:set("spec.kubelet.maxPods", 110)
 assert(doc:text() == [[
 spec:
-  version: "1.30" # tested
   kubelet:
     maxPods: 110
-]], doc:text())
+  version: "1.30" # tested
+]])
 "#,
     make: |def, lua| def.sync(lua, set),
 };

@@ -207,7 +207,7 @@ fn errors_name_the_text_the_line_and_the_column() {
         ),
         (
             "kstate.yaml.edit('a: 1\\na: 2\\n')",
-            "the text: line 2, column 1: ",
+            "the text: line 2, column 1: duplicate key a: line 1 has it already",
         ),
         (
             "kstate.yaml.edit('a: 1\\nb: \\xff\\n', 'x')",
