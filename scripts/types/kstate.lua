@@ -791,7 +791,7 @@ function YamlDocument:all(path, options) end
 
 ---Writes a value at all places that a path chooses.
 ---
----Over what is there, by the fewest changes that make it of that; as a new key where there is none, with the mappings on the way to it; as a new element for `[+]`. A string stays a string, also where YAML would take it for a number, and an integer an integer. A quoted string stays quoted.
+---Over what is there, by the fewest changes that make it of that; as a new key, sorted in where the others are sorted, with the mappings on the way to it; as a new element for `[+]`. A string stays a string, also where YAML would take it for a number, and an integer an integer. A quoted string stays quoted.
 ---@param path string such as `spec.subnets[name=a].zone`; see `kstate.merge.get`
 ---@param value any plain data
 ---@param options? kstate.options.YamlDocument.set

@@ -101,10 +101,10 @@ const PATCH: Def = Def {
     errors: &[NO_DATA],
     permission: "",
     since: "0.1.0",
-    example: r#"
+    example: r"
 local patched = kstate.merge.patch({ a = 1, b = { c = 2 } }, { a = kstate.null, b = { d = 3 } })
 assert(patched.a == nil and patched.b.c == 2 and patched.b.d == 3)
-"#,
+",
     make: |def, lua| {
         def.sync(lua, |lua, (target, with): (Value, Value)| {
             let (target, with) = both(lua, ("target", &target), ("patch", &with))?;
@@ -189,10 +189,10 @@ const DIFF: Def = Def {
     ],
     permission: "",
     since: "0.1.0",
-    example: r#"
+    example: r"
 local patch = kstate.merge.diff({ a = 1, b = { c = 2, d = 3 } }, { b = { c = 4, d = 3 } })
 assert(patch.a == kstate.null and patch.b.c == 4 and patch.b.d == nil)
-"#,
+",
     make: |def, lua| {
         def.sync(lua, |lua, (a, b): (Value, Value)| {
             let (a, b) = both(lua, ("a", &a), ("b", &b))?;

@@ -1,5 +1,6 @@
 //! `kstate.yaml`.
 
+mod changes;
 mod document;
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,7 @@ const ENDLESS: &[Denied] = &[
     (
         "a deep manifest",
         "kstate.config.parse(('{a: '):rep(2000))",
-        "recursion limit",
+        "deeper than 64 levels",
     ),
     (
         "endless __index",
