@@ -203,10 +203,10 @@ impl Context {
 
     /// Runs a command until it ends or is interrupted. The first interrupt drops it, which
     /// cancels what it was doing; the second ends the process.
-    pub(super) fn interruptible(
+    pub(super) fn interruptible<T>(
         &self,
-        command: impl Future<Output = Result<u8, Failure>>,
-    ) -> Result<u8, Failure> {
+        command: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let Some(runtime) = &self.runtime else {
             return Err(Failure::silent(Exit::FAILED));
         };

@@ -52,6 +52,14 @@ impl Failure {
         self
     }
 
+    /// The same with one more thing to do about it.
+    pub(super) fn and_hint(self, more: impl Into<String>) -> Self {
+        let more = more.into();
+        let hint = self.hint.as_ref();
+        let hint = hint.map_or_else(|| more.clone(), |hint| format!("{hint}\n{more}"));
+        self.hint(hint)
+    }
+
     /// An end that needs no words: the reader of our output went away, or everything was said.
     pub(super) fn silent(code: u8) -> Self {
         Self::new(code, "")

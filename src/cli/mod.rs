@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod cp;
 mod diff;
+mod edit;
 mod exit;
 mod history;
 mod lock;
@@ -113,6 +114,8 @@ enum Command {
     Sync(sync::Sync),
     /// Delete an object, or with -r a tree
     Rm(rm::Rm),
+    /// Change a cluster, an instance group or any object in an editor
+    Edit(edit::Edit),
     /// Show how two trees or two objects differ
     Diff(diff::Diff),
     /// Show where the state store is
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         let result = match cli.command {
             Command::Run(run) => run.run(&context),
             Command::Plan(plan) => plan.run(&context),
+            Command::Edit(edit) => edit.run(&context),
             command => context.interruptible(dispatch(command, &context)),
         };
         context.conclude(matches!(result, Ok(Exit::DONE | Exit::CHANGES)));
@@ -175,8 +179,8 @@ impl Cli {
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
-        // Runs on a thread of its own kind, before this.
-        Command::Run(_) | Command::Plan(_) => Ok(Exit::DONE),
+        // Run before this: scripts have a thread of their own kind, and an editor gets the signals.
+        Command::Run(_) | Command::Plan(_) | Command::Edit(_) => Ok(Exit::DONE),
         // These tell themselves what they would do.
         Command::Apply(apply) => return apply.run(context).await,
         Command::Undo(undo) => return undo.run(context).await,

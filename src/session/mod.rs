@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// Whether an object may be written, for those who know beforehand what they will write.
-    fn permit(&self, store: &dyn Store, key: &Key) -> Result<()> {
+    pub(crate) fn permit(&self, store: &dyn Store, key: &Key) -> Result<()> {
         self.gate.grants.check_write("write", store, key)
     }
 

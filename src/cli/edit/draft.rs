@@ -1,0 +1,247 @@
+//! The text that a person works on, in a file that stays until what it holds is in the store.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::notes::{self, Note};
+use crate::cli::exit::{Exit, Failure};
+use crate::merge::document::LARGEST;
+use crate::session::journal;
+use crate::store::registry::Env;
+
+/// The file beside a draft that says what it was made from.
+const ORIGIN: &str = "origin.json";
+
+/// The version of an object that a draft is a change of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// The object's URL.
+    pub(super) object: String,
+    /// The version, where the store tells versions apart.
+    pub(super) tag: Option<String>,
+    /// Its text.
+    pub(super) text: String,
+}
+
+/// A text that a person changes.
+pub(super) struct Draft {
+    folder: PathBuf,
+    file: PathBuf,
+    /// What it is a change of.
+    pub(super) origin: Origin,
+    /// The text as the person left it.
+    pub(super) text: String,
+    /// Whether the file may have lines of ours.
+    has_notes: bool,
+    /// Whether the file holds what can't be read, which is left alone.
+    is_strange: bool,
+}
+
+impl Draft {
+    /// A draft of an object, in a folder of its own that only the user sees.
+    pub(super) fn new(
+        env: &Env,
+        name: &str,
+        origin: Origin,
+        text: String,
+    ) -> Result<Self, Failure> {
+        let home = home(env)?;
+        let stamp = format_description!("[year][month][day]T[hour][minute][second]");
+        let stamp = OffsetDateTime::now_utc().format(&stamp).unwrap_or_default();
+        let folder = home.join(format!("{stamp}-{:08x}", fastrand::u32(..)));
+        private_folder(&home, true).map_err(|error| cannot("make", &home, &error))?;
+        private_folder(&folder, false).map_err(|error| cannot("make", &folder, &error))?;
+        let draft = Self {
+            file: folder.join(name),
+            folder,
+            text,
+            has_notes: false,
+            is_strange: false,
+            origin,
+        };
+        draft.write_origin()?;
+        Ok(draft)
+    }
+
+    /// The draft that was kept in a file. Of a file that is none, its text as a draft of the
+    /// object as it is now.
+    pub(super) fn resume(env: &Env, name: &str, now: Origin, kept: &Path) -> Result<Self, Failure> {
+        let text = read(kept)?;
+        let folder = kept.parent().unwrap_or(Path::new(""));
+        let Ok(origin) = read(&folder.join(ORIGIN)) else {
+            return Self::new(env, name, now, text);
+        };
+        let origin: Origin = serde_json::from_str(&origin)
+            .map_err(|error| cannot("read", &folder.join(ORIGIN), &error))?;
+        if origin.object != now.object {
+            return Err(Failure::usage(format!(
+                "{} is a text for {}, not for {}",
+                kept.display(),
+                origin.object,
+                now.object
+            )));
+        }
+        let text = notes::take(&text);
+        let file = fs::canonicalize(kept).map_err(|error| cannot("find", kept, &error))?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        // A folder is removed in the end, so it must be ours.
+        if folder.parent() != fs::canonicalize(home(env)?).ok().as_deref() {
+            return Self::new(env, name, origin, text);
+        }
+        Ok(Self {
+            folder,
+            file,
+            origin,
+            text,
+            has_notes: false,
+            is_strange: false,
+        })
+    }
+
+    /// The file that holds it.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// From now on it is a change of another version.
+    pub(super) fn rebase(&mut self, tag: Option<String>, text: String) -> Result<(), Failure> {
+        self.origin.tag = tag;
+        self.origin.text = text;
+        self.write_origin()
+    }
+
+    /// Writes the text for the person, below notes if there are any.
+    pub(super) fn show(&mut self, notes: Option<(&str, &[Note])>) -> Result<(), Failure> {
+        self.has_notes = notes.is_some();
+        match notes {
+            Some((title, notes)) => self.write(&notes::put(&self.text, title, notes)),
+            None => self.write(&self.text),
+        }
+    }
+
+    /// Takes over what the person wrote.
+    pub(super) fn take(&mut self) -> Result<(), Failure> {
+        let text = read(&self.file).inspect_err(|_| self.is_strange = self.file.exists())?;
+        self.text = if self.has_notes {
+            notes::take(&text)
+        } else {
+            text
+        };
+        Ok(())
+    }
+
+    fn is_changed(&self) -> bool {
+        self.is_strange || self.text != self.origin.text
+    }
+
+    /// Keeps the text after a failure, when there is something to lose, and tells where.
+    pub(super) fn keep(self, failure: Failure, command: &[String]) -> Failure {
+        if !self.is_changed() {
+            self.remove();
+            return failure;
+        }
+        // What the person wrote is in the file already, if below notes.
+        let written = match self.is_strange {
+            true => Ok(()),
+            false => replace(&self.file, &self.text),
+        };
+        if let Err(error) = written {
+            tracing::warn!("the notes stay in the text: {error}");
+        }
+        // Some editors replace the file by a new one.
+        if let Err(error) = fs::set_permissions(&self.file, private()) {
+            tracing::warn!("{}: {error}", self.file.display());
+        }
+        let path = self.file.display().to_string();
+        let again = command.iter().map(String::as_str).chain(["--from", &path]);
+        let again = shlex::try_join(again).unwrap_or_default();
+        failure.and_hint(format!(
+            "what you wrote is kept in {path}\ngo on with: {again}"
+        ))
+    }
+
+    /// Removes it: what it held is in the store, or nobody wants it. Gives the text that it changed.
+    #[expect(clippy::disallowed_methods, reason = "the drafts' own folder")]
+    pub(super) fn remove(self) -> String {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::warn!("{} stays: {error}", self.folder.display());
+        }
+        self.origin.text
+    }
+
+    fn write_origin(&self) -> Result<(), Failure> {
+        let path = self.folder.join(ORIGIN);
+        let text =
+            serde_json::to_string(&self.origin).map_err(|error| cannot("write", &path, &error))?;
+        replace(&path, &text).map_err(|error| cannot("write", &path, &error))
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        replace(&self.file, text).map_err(|error| cannot("write", &self.file, &error))
+    }
+}
+
+/// Where drafts lie: below the user's state, which outlives a session and a restart.
+fn home(env: &Env) -> Result<PathBuf, Failure> {
+    let state = journal::Settings::folder(env).map(|journal| journal.with_file_name("edit"));
+    let session = || Some(PathBuf::from(env.get("XDG_RUNTIME_DIR")?).join("kstate/edit"));
+    state.or_else(session).ok_or_else(|| {
+        Failure::new(
+            Exit::FAILED,
+            "there is no folder for the text that is edited",
+        )
+        .hint("set HOME or XDG_STATE_HOME")
+    })
+}
+
+fn private_folder(folder: &Path, with_parents: bool) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(with_parents).mode(0o700).create(folder)
+}
+
+fn private() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o600)
+}
+
+/// Reads a text that a person may have written with anything.
+#[expect(clippy::disallowed_methods, reason = "the person's own text")]
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| cannot("read", path, error);
+    let file = fs::File::open(path).map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    let limit = LARGEST as u64 + 1;
+    let read = file.take(limit).read_to_end(&mut bytes);
+    read.map_err(|error| failed(&error))?;
+    if bytes.len() > LARGEST {
+        return Err(failed(&format!("it has more than {} MiB", LARGEST >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|error| failed(&format!("it is no UTF-8 text: {error}")))
+}
+
+/// Writes a file whole: what was there is there until the new text is on the disk.
+#[expect(clippy::disallowed_methods, reason = "the drafts' own files")]
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+fn cannot(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let message = format!("cannot {verb} {}: {error}", path.display());
+    Failure::new(Exit::FAILED, message)
+}
