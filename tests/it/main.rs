@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod edit;
 mod lock;
 mod lua;
 mod permissions;

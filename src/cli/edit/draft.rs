@@ -15,8 +15,8 @@ use crate::merge::document::LARGEST;
 use crate::session::journal;
 use crate::store::registry::Env;
 
-/// The file beside a draft that says what it was made from.
-const ORIGIN: &str = "origin.json";
+/// The file beside a draft that says what it was made from. No draft's name begins with a dot.
+const ORIGIN: &str = ".origin.json";
 
 /// The version of an object that a draft is a change of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,11 +147,9 @@ impl Draft {
             return failure;
         }
         // What the person wrote is in the file already, if below notes.
-        let written = match self.is_strange {
-            true => Ok(()),
-            false => replace(&self.file, &self.text),
-        };
-        if let Err(error) = written {
+        if !self.is_strange
+            && let Err(error) = replace(&self.file, &self.text)
+        {
             tracing::warn!("the notes stay in the text: {error}");
         }
         // Some editors replace the file by a new one.

@@ -132,7 +132,8 @@ mod tests {
             ),
             (&[("VISUAL", ""), ("EDITOR", "ed")], &["ed"]),
         ] {
-            let editor = Editor::of(&Env::from_iter(set.iter().copied())).expect("an editor");
+            let env = set.iter().copied().collect::<Env>();
+            let editor = Editor::of(&env).expect("an editor");
             assert_eq!(editor.command, expected);
         }
         for wrong in ["vim 'x", " ", "# vim"] {

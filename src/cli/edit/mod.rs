@@ -32,8 +32,8 @@ const ROUNDS: usize = 10;
 
 /// Changes a cluster, an instance group or any other object in an editor.
 ///
-/// The editor is $KSTATE_EDITOR, $VISUAL or $EDITOR, a command with arguments that no shell sees,
-/// else vi. A cluster and an instance group are checked before they are written: what is wrong is
+/// The editor is what `KSTATE_EDITOR`, `VISUAL` or `EDITOR` says, a command with arguments that no
+/// shell sees, else vi. A cluster and an instance group are checked before they are written: what is wrong is
 /// told at the top of the text, and the editor opens again. What somebody else changed meanwhile
 /// is merged; when both changed the same, the editor opens with both, between conflict markers.
 /// The lock of the store is taken only while the text is written.
@@ -124,20 +124,23 @@ impl Edit {
             text: now.text,
         };
         let name = target.file_name();
-        match &self.from {
-            Some(kept) => Draft::resume(context.env(), &name, origin, kept),
-            None => {
-                let text = origin.text.clone();
-                Draft::new(context.env(), &name, origin, text)
-            }
+        if let Some(kept) = &self.from {
+            return Draft::resume(context.env(), &name, origin, kept);
         }
+        let text = origin.text.clone();
+        Draft::new(context.env(), &name, origin, text)
     }
 
     /// The command that goes on with this edit.
     fn again(&self, context: &Context) -> Vec<String> {
         let mut words = vec!["kstate".to_owned(), "edit".to_owned()];
-        if let Some(state) = &context.inputs.state_flag {
-            words.splice(1..1, ["--state".to_owned(), state.clone()]);
+        let config = context.inputs.config_flag.as_ref();
+        for (flag, value) in [
+            ("--config", config.map(|file| file.display().to_string())),
+            ("--state", context.inputs.state_flag.clone()),
+        ] {
+            let value = value.into_iter().flat_map(|value| [flag.to_owned(), value]);
+            words.splice(1..1, value);
         }
         words.push(self.what.clone());
         words.extend(self.name.clone());
@@ -185,10 +188,10 @@ impl Edit {
                 .is_empty();
             match &problem {
                 _ if draft.text == draft.origin.text => {
-                    return Ok(Outcome::Nothing("no changes made"));
+                    return Ok(Outcome::Nothing("Edit cancelled: no changes made"));
                 }
                 None if is_empty && self.from.is_none() => {
-                    return Ok(Outcome::Nothing("the text is empty"));
+                    return Ok(Outcome::Nothing("Edit cancelled: the text is empty"));
                 }
                 // What stood there before is not nothing.
                 problem if is_empty => {
@@ -210,8 +213,11 @@ impl Edit {
                 Attempt::Again(next) => problem = Some(next),
             }
         }
-        let message = format!("the text is wrong after {ROUNDS} rounds of the editor");
-        Err(Failure::new(Exit::FAILED, message))
+        let rounds = format!("it is still wrong after {ROUNDS} rounds of the editor");
+        Err(match &problem {
+            Some(problem) => report.given_up(problem)?.hint(rounds),
+            None => Failure::new(Exit::FAILED, rounds),
+        })
     }
 
     /// What is wrong with the text, if anything is.
@@ -255,7 +261,7 @@ impl Edit {
         let (text, findings) = seen.into_inner();
         match saved {
             Ok(Saved::Unchanged) => {
-                let same = "somebody else made the same change";
+                let same = "Nothing to do: somebody else made the same change";
                 Ok(Attempt::Done(Outcome::Nothing(same)))
             }
             Ok(Saved::Written { text, merged }) => Ok(Attempt::Done(Outcome::Written {

@@ -27,15 +27,16 @@ pub(super) fn put(text: &str, title: &str, notes: &[Note]) -> String {
         .is_some_and(|(line, _)| line.ends_with('\r'));
     let end = if is_crlf { "\r\n" } else { "\n" };
     let above = notes.len() + 2;
-    let mut shown = format!("{bom}{MARK} {title}{end}");
+    let mut shown = bom.to_owned();
+    let mut line = |words: &str| {
+        shown.extend([MARK, " ", words, end]);
+    };
+    line(title);
     for Note { at, text } in notes {
         let place = at.map(|(line, column)| format!("line {}, column {column}: ", line + above));
-        let place = place.unwrap_or_default();
-        shown.push_str(&format!("{MARK}   {place}{}{end}", visible(text)));
+        line(&format!("  {}{}", place.unwrap_or_default(), visible(text)));
     }
-    shown.push_str(&format!(
-        "{MARK} Lines that begin like this one are taken out again.{end}"
-    ));
+    line("Lines that begin like this one are taken out again.");
     shown + text
 }
 

@@ -156,7 +156,7 @@ impl Report<'_> {
         } = self;
         match outcome {
             Outcome::Nothing(_) if context.json => print_json(&self.json(false, false)),
-            Outcome::Nothing(why) => self.say(&format!("Edit cancelled: {why}")),
+            Outcome::Nothing(why) => self.say(why),
             Outcome::Written {
                 text,
                 merged,
@@ -226,9 +226,12 @@ impl Report<'_> {
     }
 
     fn diff(&self, old: &str, new: &str) -> String {
-        let hide = |text: &str| match self.show_secrets {
-            true => text.to_owned(),
-            false => mask(text),
+        let hide = |text: &str| {
+            if self.show_secrets {
+                text.to_owned()
+            } else {
+                mask(text)
+            }
         };
         let (old, new) = (hide(old), hide(new));
         if old == new {

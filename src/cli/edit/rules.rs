@@ -51,10 +51,14 @@ impl Rules {
             force_unknown,
             before: HashSet::new(),
         };
-        if let Some(old) = &rules.old {
-            let before = rules.findings(old);
-            rules.before = before.iter().map(identity).collect();
+        let mut before: Vec<Finding> = Vec::new();
+        for other in &rules.others {
+            before.extend(validate::object(other.object(), other.kind));
         }
+        if let Some(old) = &rules.old {
+            before.extend(rules.findings(old));
+        }
+        rules.before = before.iter().map(identity).collect();
         Ok(rules)
     }
 

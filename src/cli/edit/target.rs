@@ -205,12 +205,12 @@ impl Target {
         if names.len() > TOLD {
             told.push("…".to_owned());
         }
-        Ok(match told.is_empty() {
-            true => Failure::new(Exit::FAILED, message).hint("there is nothing in the store"),
-            false => {
-                Failure::new(Exit::FAILED, message).hint(format!("there are {}", told.join(", ")))
-            }
-        })
+        let hint = if told.is_empty() {
+            "there is nothing in the store".to_owned()
+        } else {
+            format!("there are {}", told.join(", "))
+        };
+        Ok(Failure::new(Exit::FAILED, message).hint(hint))
     }
 
     fn no_cluster(&self, name: &str, names: &[String]) -> String {
