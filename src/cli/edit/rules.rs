@@ -46,7 +46,10 @@ impl Rules {
             file: target.url(),
             what: target.what.clone(),
             markers: markers(old).len(),
-            old: Document::parse(old).ok(),
+            old: match target.what {
+                What::File => None,
+                _ => Document::parse(old).ok(),
+            },
             others: others(target).await?,
             force_unknown,
             before: HashSet::new(),
