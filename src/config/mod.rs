@@ -1,5 +1,6 @@
 //! Where the state store is, what kstate itself is told, and what the files of a cluster mean.
 
+pub mod change;
 pub mod entry;
 pub mod fields;
 mod host;

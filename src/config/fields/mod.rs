@@ -18,7 +18,7 @@ use crate::merge::document::{Path, Step};
 pub use alias::from_internal;
 pub use check::{Misfit, Problem, Refusal, boolean_word, misfits, words};
 pub use nearest::nearest;
-pub use value::parse_value;
+pub use value::{parse_value, parts, unquoted};
 
 /// A kind of object that kOps stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub fn parse_value(field: Field, text: &str) -> Result<Value, Refusal> {
         }
         Type::List if bare.starts_with('[') => yaml(field, bare),
         Type::List => {
-            let elements = split(bare)?.into_iter().map(|part| element(field, part));
+            let elements = parts(bare)?.into_iter().map(|part| element(field, part));
             Ok(Value::Sequence(elements.collect::<Result<_, _>>()?))
         }
         Type::Map | Type::Object if bare.starts_with('{') => yaml(field, bare),
@@ -77,15 +77,21 @@ fn element(field: Field, text: &str) -> Result<Value, Refusal> {
     let Some(element) = field.element() else {
         return Ok(Value::String(text.to_owned()));
     };
-    let quoted = ['"', '\'']
+    parse_value(element, unquoted(text))
+}
+
+/// A part of a text without the quotes around it.
+#[must_use]
+pub fn unquoted(part: &str) -> &str {
+    ['"', '\'']
         .into_iter()
-        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
-    parse_value(element, quoted.unwrap_or(text))
+        .find_map(|quote| part.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(part)
 }
 
 fn map(field: Field, text: &str) -> Result<Value, Refusal> {
     let mut entries = Mapping::new();
-    for part in split(text)? {
+    for part in parts(text)? {
         let Some((key, value)) = part.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Refusal::new("must be a map")
                 .hint("write it like key=value,other=value or {key: value}"));
@@ -100,7 +106,10 @@ fn map(field: Field, text: &str) -> Result<Value, Refusal> {
 }
 
 /// The parts of a text between its commas, but for those in quotes or brackets.
-fn split(text: &str) -> Result<Vec<&str>, Refusal> {
+///
+/// # Errors
+/// When a part is empty.
+pub fn parts(text: &str) -> Result<Vec<&str>, Refusal> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

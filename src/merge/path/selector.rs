@@ -106,6 +106,27 @@ impl Selector {
         paths.retain(|path| path.lookup(value).is_some());
         Ok(paths)
     }
+
+    /// The way to the field that this chooses values of, with `[0]` for each choice of elements.
+    #[must_use]
+    pub fn field(&self) -> Path {
+        let steps = self.0.iter().map(|pick| match pick {
+            Pick::Key(key) => Step::Key(key.clone()),
+            _ => Step::Index(0),
+        });
+        Path(steps.collect())
+    }
+
+    /// The same choices of elements on the way to another field, as far as there are lists on it.
+    #[must_use]
+    pub fn along(&self, field: &Path) -> Self {
+        let mut choices = self.0.iter().filter(|pick| !matches!(pick, Pick::Key(_)));
+        let picks = field.0.iter().map(|step| match step {
+            Step::Key(key) => Pick::Key(key.clone()),
+            Step::Index(index) => choices.next().cloned().unwrap_or(Pick::Index(*index)),
+        });
+        Self(picks.collect())
+    }
 }
 
 type Found<'a> = Vec<(Path, Option<&'a Value>)>;

@@ -1,0 +1,407 @@
+use super::*;
+
+const TEXT: &str = "\
+apiVersion: kops.k8s.io/v1alpha2
+kind: Cluster
+metadata:
+  name: c.example.com
+spec:
+  # who may log in
+  sshAccess:
+  - 0.0.0.0/0 # everybody
+  - ::/0
+  cloudLabels:
+    team: 'a' # ours
+  kubernetesVersion: '1.29' # see the wiki
+  etcdClusters:
+  - name: main
+    cpuRequest: 200m
+  - name: events
+    cpuRequest: 100m
+  subnets:
+  - name: a
+    zone: us-test-1a
+  - name: b
+    zone: us-test-1b
+  kubelet:
+    anonymousAuth: false
+    typo: 1
+";
+
+fn change(typed: &str) -> Result<Change> {
+    match typed.split_once(' ') {
+        Some(("unset", path)) => Change::unset(Kind::Cluster, path),
+        Some(("string", typed)) => Change::set_string(Kind::Cluster, typed),
+        _ => Change::set(Kind::Cluster, typed),
+    }
+}
+
+/// Makes changes in [`TEXT`]; gives the document and what changed.
+fn changed(typed: &[&str]) -> Result<(Document, Vec<String>)> {
+    forced(typed, false)
+}
+
+fn forced(typed: &[&str], force: bool) -> Result<(Document, Vec<String>)> {
+    let mut document = Document::parse(TEXT).unwrap();
+    let changes: Vec<_> = typed
+        .iter()
+        .map(|typed| change(typed))
+        .collect::<Result<_>>()?;
+    let paths = apply(&mut document, 0, Kind::Cluster, &changes, force)?;
+    Ok((document, paths.iter().map(Path::to_string).collect()))
+}
+
+/// What is at a path after changes, as YAML in flow style.
+#[track_caller]
+fn after(typed: &[&str], path: &str) -> String {
+    let (document, _) = changed(typed).unwrap_or_else(|error| panic!("{typed:?}: {error}"));
+    let value = document.values().next().unwrap();
+    let selector: Selector = path.parse().unwrap();
+    let found = selector.existing(value).unwrap();
+    let found: Vec<String> = found
+        .iter()
+        .map(|path| serde_json::to_string(path.lookup(value).unwrap()).unwrap())
+        .collect();
+    found.join(" ")
+}
+
+#[track_caller]
+fn refusal(typed: &[&str]) -> (String, String) {
+    let error = changed(typed).expect_err("refused");
+    (error.message, error.hint.unwrap_or_default())
+}
+
+/// The table of kOps's path language (its `--set` and `--unset`), row by row: what is the same
+/// here, and what is not.
+#[test]
+fn the_table_of_kops() {
+    let ssh = "spec.sshAccess";
+    // Appended there; `=` replaces here, and `+=` appends.
+    assert_eq!(
+        after(&["spec.sshAccess=1.2.3.4/32"], ssh),
+        r#"["1.2.3.4/32"]"#
+    );
+    assert_eq!(
+        after(&["spec.sshAccess+=1.2.3.4/32"], ssh),
+        r#"["0.0.0.0/0","::/0","1.2.3.4/32"]"#
+    );
+    // The idiom for replacing.
+    assert_eq!(
+        after(&["unset spec.sshAccess", "spec.sshAccess=1.1.1.1/32"], ssh),
+        r#"["1.1.1.1/32"]"#
+    );
+    // By index; one behind the end appends.
+    assert_eq!(
+        after(&["spec.sshAccess[0]=::1/128"], ssh),
+        r#"["::1/128","::/0"]"#
+    );
+    assert_eq!(
+        after(&["spec.sshAccess[2]=::1/128"], ssh),
+        r#"["0.0.0.0/0","::/0","::1/128"]"#
+    );
+    assert_eq!(
+        after(&["spec.sshAccess[+]=::1/128"], ssh),
+        r#"["0.0.0.0/0","::/0","::1/128"]"#
+    );
+    assert!(
+        refusal(&["spec.sshAccess[5]=::1/128"])
+            .0
+            .contains("has no element [5]")
+    );
+    assert!(
+        refusal(&["spec.sshAccess[-1]=::1/128"])
+            .0
+            .contains("column 16")
+    );
+    // A wildcard.
+    assert_eq!(
+        after(
+            &["spec.etcdClusters[*].cpuRequest=150m"],
+            "spec.etcdClusters[*].cpuRequest"
+        ),
+        r#""150m" "150m""#
+    );
+    // Elements by a field; a parse error there.
+    assert_eq!(
+        after(
+            &["spec.etcdClusters[name=main].cpuRequest=1"],
+            "spec.etcdClusters[*].cpuRequest"
+        ),
+        r#""1" "100m""#
+    );
+    // A map: the same with `+=`; `=` replaces here as it does everywhere.
+    let labels = "spec.cloudLabels";
+    assert_eq!(
+        after(
+            &["spec.cloudLabels+=foo=bar", "spec.cloudLabels+=baz=q"],
+            labels
+        ),
+        r#"{"team":"a","foo":"bar","baz":"q"}"#
+    );
+    assert_eq!(
+        after(&["spec.cloudLabels=foo=bar"], labels),
+        r#"{"foo":"bar"}"#
+    );
+    // One key of it: not found there.
+    assert_eq!(
+        after(&["spec.cloudLabels.foo=1"], labels),
+        r#"{"team":"a","foo":"1"}"#
+    );
+    assert_eq!(
+        after(
+            &["spec.kubelet.featureGates+=A=true"],
+            "spec.kubelet.featureGates"
+        ),
+        r#"{"A":"true"}"#
+    );
+    assert!(
+        refusal(&["spec.kubernetesVersion"])
+            .0
+            .contains("has no '='")
+    );
+    assert!(refusal(&["=x"]).0.contains("names no field"));
+    let (message, hint) = refusal(&["spec.KubernetesVersion=1"]);
+    assert!(
+        message.contains("has no field spec.KubernetesVersion"),
+        "{message}"
+    );
+    assert_eq!(hint, "did you mean spec.kubernetesVersion?");
+    assert!(
+        refusal(&["spec.kubelet.anonymousAuth=maybe"])
+            .0
+            .contains("must be a boolean")
+    );
+    assert_eq!(
+        after(&["metadata.annotations+=a=b"], "metadata.annotations"),
+        r#"{"a":"b"}"#
+    );
+    // Another name is written here, and refused by the validation, which knows the old one.
+    assert_eq!(after(&["metadata.name=foo"], "metadata.name"), r#""foo""#);
+    // Several in one: CSV there, and not to be told from a value with a comma.
+    let (message, hint) = refusal(&["spec.channel=alpha,spec.kubernetesVersion=1.31.0"]);
+    assert!(
+        message.contains("'spec.kubernetesVersion' is another change"),
+        "{message}"
+    );
+    assert!(hint.contains("once for each"), "{hint}");
+    assert_eq!(
+        after(&["string spec.channel=a,spec.project=b"], "spec.channel"),
+        r#""a,spec.project=b""#
+    );
+    // An empty struct, an empty string.
+    assert_eq!(
+        after(&["spec.networking.calico="], "spec.networking"),
+        r#"{"calico":{}}"#
+    );
+    assert_eq!(after(&["spec.channel="], "spec.channel"), r#""""#);
+    // Prefix and separators.
+    for path in ["cluster.spec.channel", "spec/channel", "spec.channel"] {
+        assert_eq!(
+            after(&[&format!("{path}=alpha")], "spec.channel"),
+            r#""alpha""#,
+            "{path}"
+        );
+    }
+    // Unset works with every name; of a name in v1alpha2 kOps knows nothing.
+    assert_eq!(
+        after(
+            &["unset spec.networking.subnets[name=a].zone"],
+            "spec.subnets[0]"
+        ),
+        r#"{"name":"a"}"#
+    );
+}
+
+#[test]
+fn the_names_of_kops_internal_api_lead_to_those_in_the_file() {
+    let typed = [
+        "spec.networking.subnets[name=b].zone=us-test-1c",
+        "spec.configStore.base=s3://b/c",
+    ];
+    let (document, paths) = changed(&typed).unwrap();
+    assert_eq!(paths, ["spec.subnets[1].zone", "spec.configBase"]);
+    assert!(
+        document
+            .text()
+            .contains("  - name: b\n    zone: us-test-1c\n")
+    );
+    assert!(document.text().contains("\n  configBase: s3://b/c\n"));
+}
+
+#[test]
+fn a_value_is_of_the_type_of_its_field() {
+    let (document, _) = changed(&[
+        "spec.kubernetesVersion=1.30",
+        "spec.kubelet.maxPods=110",
+        "spec.kubelet.anonymousAuth=true",
+        "spec.rollingUpdate.maxSurge=25%",
+        "spec.rollingUpdate.maxUnavailable=1",
+        "spec.kubelet.nodeStatusUpdateFrequency=10s",
+    ])
+    .unwrap();
+    let text = document.text();
+    for line in [
+        "  kubernetesVersion: '1.30' # see the wiki\n",
+        "    maxPods: 110\n",
+        "    anonymousAuth: true\n",
+        "    maxSurge: 25%\n",
+        "    maxUnavailable: 1\n",
+        "    nodeStatusUpdateFrequency: 10s\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(
+        refusal(&["spec.kubelet.maxPods=many"])
+            .0
+            .contains("must be an integer")
+    );
+    assert_eq!(
+        after(&["string spec.kubelet.maxPods=110"], "spec.kubelet.maxPods"),
+        r#""110""#
+    );
+    assert!(
+        refusal(&["string spec.sshAccess+=x"])
+            .0
+            .contains("replaces")
+    );
+}
+
+#[test]
+fn what_is_there_is_not_added_twice_and_what_is_not_there_is_not_missed() {
+    for typed in [
+        "spec.sshAccess+=::/0,0.0.0.0/0",
+        "spec.sshAccess-=10.0.0.0/8",
+        "spec.cloudLabels+=team=a",
+        "spec.cloudLabels-=other",
+        "unset spec.project",
+        "unset spec.etcdClusters[name=cilium]",
+        "spec.kubernetesVersion=1.29",
+    ] {
+        let (document, paths) = changed(&[typed]).unwrap();
+        assert_eq!((document.text(), paths.len()), (TEXT, 0), "{typed}");
+    }
+}
+
+#[test]
+fn only_the_lines_of_a_change_change() {
+    let (document, paths) = changed(&[
+        "spec.sshAccess-=::/0",
+        "spec.cloudLabels.owner=me",
+        "spec.subnets-=a",
+        "spec.etcdClusters[name=events].cpuRequest=1",
+    ])
+    .unwrap();
+    assert_eq!(
+        paths,
+        [
+            "spec.sshAccess[1]",
+            "spec.cloudLabels.owner",
+            "spec.subnets[0]",
+            "spec.etcdClusters[1].cpuRequest"
+        ]
+    );
+    let expected = TEXT
+        .replace("  - ::/0\n", "")
+        .replace(
+            "    team: 'a' # ours\n",
+            "    team: 'a' # ours\n    owner: me\n",
+        )
+        .replace("  - name: a\n    zone: us-test-1a\n", "")
+        .replace("100m", "'1'");
+    let text = document.text().replace("\"1\"", "'1'");
+    // Where a new key stands among the others is not the matter here.
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&text), sorted(&expected), "{text}");
+}
+
+#[test]
+fn lists_of_objects_and_of_variables() {
+    let subnets = "spec.subnets[*].name";
+    assert_eq!(
+        after(&["spec.subnets+=[{name: c, zone: z}]"], subnets),
+        r#""a" "b" "c""#
+    );
+    assert_eq!(after(&["spec.subnets-=b,a"], subnets), "");
+    assert_eq!(
+        after(&["spec.subnets-=[{name: b, zone: us-test-1b}]"], subnets),
+        r#""a""#
+    );
+    assert_eq!(
+        after(
+            &["spec.kubeAPIServer.env+=A=1,B=x=y"],
+            "spec.kubeAPIServer.env"
+        ),
+        r#"[{"name":"A","value":"1"},{"name":"B","value":"x=y"}]"#
+    );
+    assert_eq!(
+        after(&["spec.kubelet+={maxPods: 1}"], "spec.kubelet.maxPods"),
+        "1"
+    );
+    assert!(refusal(&["spec.kubelet+=x"]).0.contains("{name: value}"));
+    assert!(
+        refusal(&["spec.channel+=x"])
+            .0
+            .contains("+= is for lists and maps")
+    );
+    assert!(
+        refusal(&["spec.kubernetesVersion-=x"])
+            .0
+            .contains("-= is for lists and maps")
+    );
+    assert!(refusal(&["spec.assets[*].x=1"]).0.contains("no field"));
+}
+
+#[test]
+fn unknown_fields_are_written_when_they_are_forced_and_taken_away_in_any_case() {
+    let (message, hint) = refusal(&["spec.kubelet.maxPod=1"]);
+    assert_eq!(
+        message,
+        "cannot set spec.kubelet.maxPod: Cluster has no field spec.kubelet.maxPod"
+    );
+    assert_eq!(hint, "did you mean spec.kubelet.maxPods?");
+    let (document, _) = forced(
+        &[
+            "spec.kubelet.maxPod=1",
+            "spec.new.list+=a,2",
+            "spec.new.on=true",
+            "spec.new.version=1.30",
+        ],
+        true,
+    )
+    .unwrap();
+    let value = document.values().next().unwrap();
+    assert_eq!(
+        serde_json::to_string(&value["spec"]["new"]).unwrap(),
+        r#"{"list":["a",2],"on":true,"version":"1.30"}"#
+    );
+    assert!(document.text().contains("    maxPod: 1\n"));
+    assert_eq!(after(&["unset spec.kubelet.typo"], "spec.kubelet.typo"), "");
+    assert!(refusal(&["unset spec.kubelet.tpyo"]).0.contains("no field"));
+}
+
+#[test]
+fn a_key_with_dots_is_put_in_quotes() {
+    let (_, hint) = refusal(&["spec.cloudLabels.example.com/team=x"]);
+    assert_eq!(
+        hint,
+        r#"put a key with dots in quotes: spec.cloudLabels["example.com/team"]"#
+    );
+    let typed = r#"spec.cloudLabels."example.com/team"=x"#;
+    assert_eq!(
+        after(&[typed], "spec.cloudLabels"),
+        r#"{"team":"a","example.com/team":"x"}"#
+    );
+}
+
+#[test]
+fn one_that_fails_takes_back_those_before_it() {
+    let mut document = Document::parse(TEXT).unwrap();
+    let changes =
+        ["spec.channel=alpha", "spec.kubelet.maxPods=x"].map(|typed| change(typed).unwrap());
+    apply(&mut document, 0, Kind::Cluster, &changes, false).unwrap_err();
+    assert_eq!(document.text(), TEXT);
+}
