@@ -1,6 +1,7 @@
 //! Where the state store is, what kstate itself is told, and what the files of a cluster mean.
 
 pub mod change;
+pub mod check;
 pub mod entry;
 pub mod fields;
 mod host;
@@ -8,6 +9,7 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod mask;
+pub mod overlay;
 pub mod permissions;
 pub mod references;
 pub mod rewrite;

@@ -57,6 +57,7 @@ struct Inner {
     index: Option<usize>,
     traceback: Option<String>,
     thrown: Thrown,
+    details: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     stop: Option<Stop>,
     usage: bool,
     is_own_refusal: bool,
@@ -94,6 +95,7 @@ impl ScriptError {
             index: None,
             traceback: None,
             thrown: Thrown::Nothing,
+            details: None,
             stop: None,
             usage: false,
             is_own_refusal: false,
@@ -162,6 +164,13 @@ impl ScriptError {
     #[must_use]
     pub fn because(mut self, cause: Self) -> Self {
         self.0.cause = Some(cause);
+        self
+    }
+
+    /// Adds fields that only errors of this sort have.
+    #[must_use]
+    pub fn details(mut self, details: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.0.details = Some(Arc::new(details));
         self
     }
 
@@ -252,6 +261,12 @@ impl ScriptError {
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
         self.0.stop
+    }
+
+    /// A field that only errors of this sort have.
+    #[must_use]
+    pub fn detail(&self, name: &str) -> Option<&serde_json::Value> {
+        self.0.details.as_ref()?.get(name)
     }
 
     /// The exit code of a process whose script ended so: what the script asked for, 124 after a

