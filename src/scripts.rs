@@ -5,12 +5,33 @@ use std::path::PathBuf;
 use crate::store::registry::Env;
 
 const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "configure_cluster",
+        include_str!("../scripts/configure_cluster.lua"),
+    ),
     ("move_bucket", include_str!("../scripts/move_bucket.lua")),
     (
         "retire_bucket",
         include_str!("../scripts/retire_bucket.lua"),
     ),
 ];
+
+/// What the scripts `require`.
+const MODULES: &[(&str, &str)] = &[
+    ("lib.args", include_str!("../scripts/lib/args.lua")),
+    (
+        "lib.new_cluster",
+        include_str!("../scripts/lib/new_cluster.lua"),
+    ),
+    ("lib.ranges", include_str!("../scripts/lib/ranges.lua")),
+];
+
+/// The text of a module that scripts may `require`; each script is one too.
+#[must_use]
+pub fn module(name: &str) -> Option<&'static str> {
+    let modules = MODULES.iter().find(|(known, _)| *known == name);
+    modules.map(|(_, text)| *text).or_else(|| embedded(name))
+}
 
 /// The text of an embedded script.
 #[must_use]
@@ -64,6 +85,19 @@ mod tests {
                     .expect("a name");
                 assert!(embedded(name).is_some(), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn every_module_of_the_scripts_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib");
+        #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
+        let entries = std::fs::read_dir(folder).expect("the folder");
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let name = format!("lib.{}", name.expect("a name"));
+            assert!(module(&name).is_some(), "{name}");
         }
     }
 

@@ -145,7 +145,7 @@ fn declared(
     host.terminal = Arc::new(NoTerminal);
     let found = lua::block_on(async {
         let runtime = Runtime::new(host)?;
-        runtime.embed(crate::scripts::embedded);
+        runtime.embed(crate::scripts::module);
         runtime.declared(source).await
     });
     let found = found

@@ -101,7 +101,7 @@ impl ScriptRun {
         let io = host.io.clone();
         let ended = lua::block_on(async {
             let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
-            runtime.embed(scripts::embedded);
+            runtime.embed(scripts::module);
             let stopper = runtime.stopper();
             io.spawn(async move {
                 interrupted().await;

@@ -16,7 +16,7 @@ use crate::lua::vm;
 use crate::store::{self, Store};
 
 const FINDINGS: &str = "a list; each has `severity` (`error` or `warning`), `file`, `line`, \
-                        `column`, `path`, `message`, perhaps `hint`, and `text`, all in one line";
+                        `column`, `path`, `message`, perhaps `hint`, and `text`, which says it in one line";
 
 pub(super) const VALIDATE: Def = Def {
     name: "config.validate",
@@ -114,7 +114,9 @@ fn files(entries: &[(String, String)]) -> Vec<File<'_>> {
 fn shown(findings: &[Found]) -> Json {
     let findings = findings.iter().map(|found| {
         let mut shown = json!(found);
-        shown["text"] = found.finding.to_string().into();
+        let text = found.finding.to_string();
+        let severity = format!("{}: ", found.finding.severity);
+        shown["text"] = text.strip_prefix(&severity).unwrap_or(&text).into();
         shown["stops"] = found.stops().into();
         shown
     });
