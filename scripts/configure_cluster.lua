@@ -15,7 +15,20 @@ local list, refuse = args.list, args.refuse
 
 -- The files of a cluster ----------------------------------------------------------------------
 
+local function find(cluster, kind, name)
+  for _, file in ipairs(cluster.files) do
+    if file.kind == kind and (name == nil or file.name == name) then
+      return file
+    end
+  end
+end
+
+-- Has a file among the cluster's, with a text unless it is in the store already.
 local function add_file(cluster, kind, name, text)
+  local there = find(cluster, kind, name)
+  if there then
+    return there
+  end
   local key = kind == "Cluster" and cluster.name .. "/config" or cluster.name .. "/instancegroup/" .. name
   local file = { kind = kind, name = name, entry = config.load(cluster.store, key), paths = kstate.array({}) }
   file.text = file.entry.tag and file.entry.text or text or ""
@@ -26,14 +39,6 @@ end
 -- A group that is new, or was left there by a run that was interrupted.
 local function add_group(cluster, name, spec)
   return add_file(cluster, "InstanceGroup", name, new.group_manifest(cluster.name, name, spec))
-end
-
-local function find(cluster, kind, name)
-  for _, file in ipairs(cluster.files) do
-    if file.kind == kind and (name == nil or file.name == name) then
-      return file
-    end
-  end
 end
 
 -- The object in a file.
@@ -91,7 +96,7 @@ local function read(ctx)
   cluster.store = store.open(ctx.flags.state or "state")
   local listed = config.list(cluster.store, cluster.name)
   cluster.is_new = listed[1] == nil or listed[1].kind ~= "Cluster"
-  for _, file in ipairs(cluster.is_new and {} or listed) do
+  for _, file in ipairs(listed) do
     if file.kind ~= "Addons" then
       add_file(cluster, file.kind, file.name)
     end
@@ -161,16 +166,21 @@ local function add_zones(ctx, cluster)
 end
 
 local function set_networking(ctx, file, name)
-  local wanted = new.NETWORKING[name]
-  local now = object(file).spec.networking or {}
-  local sets = {}
-  if now[next(wanted)] == nil or name:match("^cilium%-") then
+  local wanted, spec = new.NETWORKING[name], object(file).spec
+  local plugin, now = next(wanted), spec.networking or {}
+  local sets, unset = {}, {}
+  if now[plugin] == nil then
     sets[1] = "spec.networking=" .. kstate.json.encode(wanted)
+    log.warn("kOps can't exchange the network plugin of a running cluster without an outage")
+  else
+    sets[1] = "spec.networking." .. plugin .. "+=" .. kstate.json.encode(wanted[plugin])
   end
   if new.has_own_proxy(name) then
-    sets[#sets + 1] = "spec.kubeProxy.enabled=false"
+    sets[2] = "spec.kubeProxy.enabled=false"
+  elseif now.cilium or now.kuberouter then
+    unset[1] = "spec.kubeProxy.enabled"
   end
-  change(ctx, file, { set = sets })
+  change(ctx, file, { set = sets, unset = unset })
 end
 
 -- Each of the cluster's shortcuts, and the change that it stands for.

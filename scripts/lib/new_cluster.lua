@@ -46,6 +46,11 @@ local function new_subnets(flags, cloud, zones)
   local subnets = kstate.array({})
   if cloud == "gce" then
     local region = region_of(zones[1])
+    for _, zone in ipairs(zones) do
+      if region_of(zone) ~= region then
+        refuse(("%s and %s lie in two regions"):format(zones[1], zone), "a cluster has one region in Google's cloud")
+      end
+    end
     -- What kOps takes in a project without other networks.
     subnets[1] = { cidr = "10.0.16.0/20", name = region, region = region, type = flags.topology == "private" and "Private" or "Public" }
     return subnets

@@ -11,7 +11,7 @@ use serde_yaml::{Mapping, Value};
 use super::fields::{Field, Kind, Refusal, Type, parse_value, parts, resolve, unquoted};
 use crate::merge::deep::deep;
 use crate::merge::document::{Document, Path, Step};
-use crate::merge::lists::Lists;
+use crate::merge::lists::{Lists, Strategy};
 use crate::merge::path::{Selector, SelectorError};
 
 pub use typed::Change;
@@ -202,17 +202,9 @@ impl Making {
             }
         };
         match (old, new) {
-            (Some(Value::Sequence(old)), Value::Sequence(new)) => {
-                let mut all = old.clone();
-                for element in new {
-                    if !all.contains(&element) {
-                        all.push(element);
-                    }
-                }
-                Ok(Value::Sequence(all))
-            }
-            (Some(old @ Value::Mapping(_)), new @ Value::Mapping(_)) => {
-                Ok(deep(old, &new, &Lists::default()))
+            (Some(old @ Value::Sequence(_)), new @ Value::Sequence(_))
+            | (Some(old @ Value::Mapping(_)), new @ Value::Mapping(_)) => {
+                Ok(deep(old, &new, &Lists::all(Strategy::Union)))
             }
             (None, new) => Ok(new),
             (Some(_), _) => Err(refused(change, "what stands there is of another kind")),

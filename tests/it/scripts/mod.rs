@@ -1,5 +1,6 @@
 //! The shipped scripts, run as a user runs them.
 
+mod configure;
 mod kill;
 mod move_bucket;
 mod refusals;
