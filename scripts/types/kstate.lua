@@ -318,6 +318,95 @@ function kstate.config.set_state_store(url) end
 ---@return string[] # the names, in byte order
 function kstate.config.clusters(store) end
 
+---Lists the files of a cluster that people write.
+---
+---Its manifest first, then its instance groups by name, then its add-ons. Each has `kind` (`Cluster`, `InstanceGroup` or `Addons`), `name` and `key`.
+---@param store kstate.Store the store
+---@param cluster string the cluster's name
+---@return table # the list; empty when there is nothing
+function kstate.config.list(store, cluster) end
+
+---Reads a file as an entry, which `config.save` changes.
+---
+---An entry is a plain table with `key`, `label` (how to name it to a person), `text` and `tag` (its version). Where there is no such file, `text` is empty and `tag` is `nil`: saving such an entry makes the file.
+---@param store kstate.Store the store
+---@param key string the file, relative to the store
+---@return table # the entry
+function kstate.config.load(store, key) end
+
+---@class kstate.options.config.save
+---@field force_unknown? boolean allow fields that kOps doesn't have
+
+---Writes another text in the place of an entry, with a merge of what others wrote.
+---
+---By compare-and-swap: when the file is another than the entry, both changes are merged and it is tried again. A manifest is validated first: what is wrong with it and was not wrong before is an error. When both sides changed the same, nothing is written, and the error has `conflicts` (`path`, `base`, `ours`, `theirs`) and `marked`, the text with git's conflict markers, without secrets.
+---@param store kstate.Store the store
+---@param entry table what `config.load` gave
+---@param text string the new text
+---@param options? kstate.options.config.save
+---@return table|nil # `written`, `merged` (somebody else's change is in it too) and `text`; `nil` on a conflict
+---@return kstate.Error? # of kind `precondition_failed`, on a conflict
+function kstate.config.save(store, entry, text, options) end
+
+---@class kstate.options.config.change
+---@field unset? table a list of paths
+---@field set? table a list like `spec.channel=alpha`
+---@field set_string? table a list like `path=value`; the value is a string whatever the field holds
+---@field kind? string `Cluster` (default) or `InstanceGroup`
+---@field force_unknown? boolean allow fields that kOps doesn't have
+
+---Changes fields of a manifest, as `--set` and `--unset` say it.
+---
+---First `unset`, then `set` in order, then `set_string`. `path=value` replaces what is there, `path+=value` adds to a list or map, `path-=value` takes away. Values are of the type of their field; a list is `a,b` or `[a, b]`, a map `k=v,l=w` or `{k: v}`. Paths have the names of the file (v1alpha2) or of kOps's internal API, and may choose elements: `spec.subnets[name=a].zone`, `[0]`, `[+]`, `[*]`. Only what changes is written anew: comments, order and quoting stay.
+---@param text string the manifest
+---@param options? kstate.options.config.change
+---@return string # the new text
+---@return string[] # the paths of the values that are others now
+function kstate.config.change(text, options) end
+
+---@class kstate.options.config.merge
+---@field kind? string `Cluster` (default) or `InstanceGroup`
+---@field name? string the object's name
+---@field file? string what errors call the file
+---@field force_unknown? boolean allow fields that kOps doesn't have
+
+---Lays the parts of a manifest that a file has over the whole one.
+---
+---Mappings are merged, a null removes its key, lists whose elements have a key in kOps's API (subnets, etcd clusters, …) are merged by it, all other lists are replaced. Of a file with several documents those count that have this `kind` and `metadata.name`, or none; one without a kind is a part of a `Cluster`.
+---@param text string the manifest
+---@param patch string the file's text
+---@param options? kstate.options.config.merge
+---@return string # the new text
+---@return string[] # the paths of the values that are others now
+function kstate.config.merge(text, patch, options) end
+
+---Shows how two texts differ, as a unified diff without secrets.
+---@param label string what the file is called
+---@param before? string the old text; `nil` for a new file
+---@param after string the new text
+---@return string # the diff; empty when they are the same
+function kstate.config.diff(label, before, after) end
+
+---Tells what is wrong with a cluster and its instance groups.
+---
+---By the rules of kOps that need no cloud, and for fields that kOps doesn't have, which it would drop without a word.
+---@param store kstate.Store the store
+---@param cluster string the cluster's name
+---@return table # a list; each has `severity` (`error` or `warning`), `file`, `line`, `column`, `path`, `message`, perhaps `hint`, and `text`, which says it in one line
+function kstate.config.validate(store, cluster) end
+
+---@class kstate.options.config.check
+---@field before? table the files as they are
+---@field force_unknown? boolean allow fields that kOps doesn't have
+
+---Tells what would be wrong with a cluster's files if they had these texts.
+---
+---The files are entries as `config.load` gives them. With `before`, the entries as they are now, a finding that holds for them too has `known`, what can't be changed is found, and `stops` tells what the new texts must not be written for.
+---@param entries table the files
+---@param options? kstate.options.config.check
+---@return table # a list; each has `severity` (`error` or `warning`), `file`, `line`, `column`, `path`, `message`, perhaps `hint`, and `text`, which says it in one line
+function kstate.config.check(entries, options) end
+
 ---Reads a cluster's manifest.
 ---
 ---`references` are all fields that hold a location, each with `path`, `value`, `line` and `class`: `moves` when a move rewrites it, `keep` when it never does.

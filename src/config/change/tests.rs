@@ -405,3 +405,21 @@ fn one_that_fails_takes_back_those_before_it() {
     apply(&mut document, 0, Kind::Cluster, &changes, false).unwrap_err();
     assert_eq!(document.text(), TEXT);
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_can_be_typed_is_too_much(typed in "(spec|cluster)?[.\\[\\]=+*a-z0-9\"'{},/-]{0,24}(=.{0,12})?") {
+        let mut document = Document::parse(TEXT).unwrap();
+        let all = [
+            Change::set(Kind::Cluster, &typed),
+            Change::set_string(Kind::Cluster, &typed),
+            Change::unset(Kind::Cluster, &typed),
+        ];
+        for change in all.into_iter().flatten() {
+            // Whatever comes of it, the text stays YAML that says what it should.
+            if apply(&mut document, 0, Kind::Cluster, &[change], true).is_ok() {
+                Document::parse(document.text()).unwrap();
+            }
+        }
+    }
+}

@@ -209,3 +209,26 @@ proptest! {
         prop_assert_eq!(selector.resolve(&Value::Null), Ok(vec![path]));
     }
 }
+
+#[test]
+fn the_same_choices_lead_to_another_field() {
+    let selector: Selector = "spec.networking.subnets[name=a].routes[+].\"x.y\""
+        .parse()
+        .unwrap();
+    let field = selector.field();
+    assert_eq!(
+        field.to_string(),
+        "spec.networking.subnets[0].routes[0][\"x.y\"]"
+    );
+    let other = Path(vec![
+        Step::Key("spec".to_owned()),
+        Step::Key("subnets".to_owned()),
+        Step::Index(0),
+        Step::Key("way".to_owned()),
+        Step::Index(0),
+    ]);
+    assert_eq!(
+        selector.along(&other).to_string(),
+        "spec.subnets[name=a].way[+]"
+    );
+}
