@@ -267,9 +267,10 @@ fn going(change: &Change, field: Option<Field>) -> Result<impl Fn(&Value) -> boo
         }
     };
     Ok(move |element: &Value| {
-        let compared = match by_name {
-            true => element.get("name"),
-            false => Some(element),
+        let compared = if by_name {
+            element.get("name")
+        } else {
+            Some(element)
         };
         compared.is_some_and(|compared| gone.contains(compared))
     })

@@ -80,6 +80,17 @@ fn one_option_changes_its_line_and_nothing_else() {
 }
 
 #[test]
+fn the_embedded_script_has_its_modules() {
+    let (desk, store) = desk();
+    let args = ["run", "configure_cluster", BLUE, "--state", &store, "--yes"];
+    let mut run = desk.kstate(&args);
+    run.args(["--zones", "eu-west-1b"]);
+    run.current_dir(desk.path("."));
+    Ended::of(run).with(0);
+    assert_eq!(changes(&sample(), &desk.tree("store")).len(), 4);
+}
+
+#[test]
 fn what_is_so_already_is_nothing_to_do() {
     let (desk, store) = desk();
     let args = [
@@ -237,7 +248,7 @@ fn shortcuts_change_the_groups_that_they_are_about() {
         assert!(
             lines.iter().any(|other| other == line),
             "{line}: {lines:#?}"
-        )
+        );
     };
     has("nodes +  maxSize: 7");
     has("nodes +  minSize: 7");
@@ -424,6 +435,59 @@ fn a_new_cluster_has_what_kops_gives_it() {
         desk.run(&["run", &desk.arg("validate.lua")]).with(0).stdout,
         ""
     );
+}
+
+#[test]
+fn a_creation_that_was_interrupted_goes_on() {
+    let desk = Desk::new();
+    desk.write("store/.keep", "");
+    let (store, name) = (desk.arg("store"), "new.example.com");
+    let args = ["--zones", "us-test-1a", "--kubernetes-version", "1.33.1"];
+    configure(&desk, &store, name, &args).with(0);
+    std::fs::remove_file(desk.path("store/new.example.com/config")).expect("the config");
+    let nodes = format!("store/{name}/instancegroup/nodes-us-test-1a");
+    let before = desk
+        .read(&nodes)
+        .replace("maxSize: 1", "maxSize: 1 # by hand");
+    desk.write(&nodes, &before);
+    configure(&desk, &store, name, &args).with(0);
+    assert_eq!(desk.read(&nodes), before);
+    desk.read("store/new.example.com/config");
+}
+
+#[test]
+fn a_cluster_is_made_of_the_manifests_in_a_file() {
+    let (desk, store) = desk();
+    let tree = sample();
+    let files = [
+        "config",
+        "instancegroup/control-plane-eu-west-1a",
+        "instancegroup/nodes",
+    ];
+    let texts = files.map(|file| {
+        let bytes = tree[&format!("{BLUE}/{file}")].clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.replace(BLUE, "red.k8s.example.com")
+    });
+    desk.write("red.yaml", texts.join("---\n"));
+    let name = "red.k8s.example.com";
+    configure(
+        &desk,
+        &store,
+        name,
+        &["-f", &desk.arg("red.yaml"), "--channel", "alpha"],
+    )
+    .with(0);
+    let config = desk.read(&format!("store/{name}/config"));
+    assert!(
+        config.contains("  channel: alpha\n") && config.contains("    name: events\n"),
+        "{config}"
+    );
+    assert_eq!(desk.tree(&format!("store/{name}/instancegroup")).len(), 2);
+    let other = configure(&desk, &store, BLUE, &["-f", &desk.arg("red.yaml")]);
+    other
+        .with(3)
+        .says("is about the cluster red.k8s.example.com");
 }
 
 #[test]

@@ -33,3 +33,6 @@ pub(super) static MODULE: Module = Module {
     ],
     classes: &[],
 };
+
+#[cfg(test)]
+mod tests;
