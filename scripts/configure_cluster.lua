@@ -41,11 +41,16 @@ local function add_group(cluster, name, spec)
   return add_file(cluster, "InstanceGroup", name, new.group_manifest(cluster.name, name, spec))
 end
 
--- The object in a file.
-local function object(file)
+-- What should be a table; people write anything into manifests.
+local function table_of(value)
+  return type(value) == "table" and value or {}
+end
+
+-- The `spec` of the object in a file.
+local function spec_of(file)
   for _, document in ipairs(yaml.decode_all(file.text)) do
     if type(document) == "table" and document.kind == file.kind then
-      return document
+      return table_of(document.spec)
     end
   end
   refuse(file.entry.label .. " holds no " .. file.kind)
@@ -54,8 +59,7 @@ end
 local function groups(cluster, is_wanted)
   local found = {}
   for _, file in ipairs(cluster.files) do
-    local spec = file.kind == "InstanceGroup" and object(file).spec
-    if spec and is_wanted(spec.role or "") then
+    if file.kind == "InstanceGroup" and is_wanted(tostring(spec_of(file).role)) then
       found[#found + 1] = file
     end
   end
@@ -126,11 +130,11 @@ end
 -- Subnets for the zones that the cluster has none in.
 local function add_zones(ctx, cluster)
   local file = find(cluster, "Cluster")
-  local spec = object(file).spec
+  local spec = spec_of(file)
   local there, taken, model, utility = {}, {}, nil, nil
-  for _, subnet in ipairs(spec.subnets or {}) do
-    there[subnet.zone or subnet.region or subnet.name] = true
-    taken[#taken + 1] = subnet.cidr and subnet.cidr:match("^[%d.]+/") and ranges.parse(subnet.cidr) or nil
+  for _, subnet in ipairs(table_of(spec.subnets)) do
+    there[subnet.zone or subnet.region or subnet.name or ""] = true
+    taken[#taken + 1] = tostring(subnet.cidr):match("^[%d.]+/") and ranges.parse(subnet.cidr) or nil
     if subnet.type == "Utility" then
       utility = utility or subnet
     else
@@ -166,8 +170,8 @@ local function add_zones(ctx, cluster)
 end
 
 local function set_networking(ctx, file, name)
-  local wanted, spec = new.NETWORKING[name], object(file).spec
-  local plugin, now = next(wanted), spec.networking or {}
+  local wanted, now = new.NETWORKING[name], table_of(spec_of(file).networking)
+  local plugin = next(wanted)
   local sets, unset = {}, {}
   if now[plugin] == nil then
     sets[1] = "spec.networking=" .. kstate.json.encode(wanted)
@@ -187,7 +191,6 @@ end
 local SHORTCUTS = {
   { "kubernetes_version", "spec.kubernetesVersion=" },
   { "channel", "spec.channel=" },
-  { "cloud", "spec.cloudProvider=" },
   { "network_cidr", "spec.networkCIDR=" },
   { "network_id", "spec.networkID=" },
   { "project", "spec.project=" },
@@ -215,6 +218,9 @@ local function apply_shortcuts(ctx, cluster)
   end
 
   local nodes, masters = groups(cluster, is_node), groups(cluster, is_control_plane)
+  if #nodes == 0 and (flags.node_size or flags.node_count or flags.node_image) then
+    refuse(cluster.name .. " has no instance group of nodes", "--instance-group NAME --role Node makes one")
+  end
   local function each(files, flag, field)
     for _, group in ipairs(flag and files or {}) do
       change(ctx, group, { set = { field .. "=" .. flag } })
@@ -233,6 +239,8 @@ local function apply_shortcuts(ctx, cluster)
   end
   if flags.control_plane_count and flags.control_plane_count ~= #masters then
     refuse(("the control plane has %d instances; its number can't be changed at once"):format(#masters), "each needs an instance group and a member in every etcd cluster")
+  elseif flags.cloud and flags.cloud ~= spec_of(file).cloudProvider then
+    refuse("a cluster can't move to another cloud")
   elseif flags.topology or #flags.control_plane_zones > 0 then
     refuse("--topology and --control-plane-zones are for new clusters", "change an existing one with --set")
   end
@@ -245,7 +253,7 @@ local function named_groups(ctx, cluster)
     local file = find(cluster, "InstanceGroup", name)
     if file == nil and ctx.flags.role then
       local subnets = list(ctx.flags.subnet)
-      for _, subnet in ipairs(#subnets == 0 and object(find(cluster, "Cluster")).spec.subnets or {}) do
+      for _, subnet in ipairs(#subnets == 0 and table_of(spec_of(find(cluster, "Cluster")).subnets) or {}) do
         subnets[#subnets + 1] = subnet.type ~= "Utility" and subnet.name or nil
       end
       file = add_group(cluster, name, { role = ctx.flags.role, subnets = kstate.array(subnets) })
@@ -272,7 +280,7 @@ local function merge_file(ctx, cluster, path)
   for _, document in ipairs(yaml.decode_all(text)) do
     local is_part = type(document) == "table"
     local kind = is_part and (document.kind or "Cluster")
-    local name = is_part and type(document.metadata) == "table" and document.metadata.name or nil
+    local name = is_part and table_of(document.metadata).name or nil
     if kind == "Cluster" and name ~= nil and name ~= cluster.name then
       refuse(("%s is about the cluster %s, not %s"):format(path, name, cluster.name))
     elseif kind == "InstanceGroup" and name == nil then

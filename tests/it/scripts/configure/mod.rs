@@ -1,16 +1,14 @@
 //! `configure_cluster`: just what is given changes.
 
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod create;
+mod together;
 
-use super::{bucket, double_with, is_write};
-use crate::s3_double::S3Double;
+use std::process::Command;
+
 use crate::support::{Desk, Ended, Tree, changed_lines, sample, ten_clusters};
 
 const SCRIPT: &str = "scripts/configure_cluster.lua";
 const BLUE: &str = "blue.k8s.example.com";
-const BUCKET: &str = "old-state-store";
 
 fn configuring(desk: &Desk, store: &str, cluster: &str, more: &[&str]) -> Command {
     let mut args = vec!["run", SCRIPT, cluster, "--state", store, "--yes"];
@@ -155,6 +153,7 @@ fn what_can_not_be_done_is_refused_with_what_was_meant() {
         ),
         (BLUE, &["--control-plane-count", "3"], &["has 1 instances"]),
         (BLUE, &["--topology", "private"], &["for new clusters"]),
+        (BLUE, &["--cloud", "gce"], &["another cloud"]),
         (BLUE, &["-f", "/nowhere/patch.yaml"], &["/nowhere"]),
         (
             "bleu.k8s.example.com",
@@ -361,166 +360,6 @@ spec:
 }
 
 #[test]
-fn a_new_cluster_has_what_kops_gives_it() {
-    let desk = Desk::new();
-    desk.write("store/.keep", "");
-    let args = [
-        "--zones",
-        "us-test-1a,us-test-1b,us-test-1c",
-        "--control-plane-count",
-        "3",
-        "--node-count",
-        "4",
-        "--kubernetes-version",
-        "1.33.1",
-        "--topology",
-        "private",
-        "--node-size",
-        "m5.large",
-    ];
-    let name = "new.example.com";
-    configure(&desk, &desk.arg("store"), name, &args)
-        .with(0)
-        .says("kops update cluster new.example.com --yes");
-    let mut tree = desk.tree(&format!("store/{name}"));
-    let groups: Vec<_> = tree
-        .keys()
-        .filter_map(|key| key.strip_prefix("instancegroup/"))
-        .collect();
-    let zones = ["us-test-1a", "us-test-1b", "us-test-1c"];
-    let expected: Vec<_> = ["control-plane", "nodes"]
-        .iter()
-        .flat_map(|role| zones.map(|zone| format!("{role}-{zone}")))
-        .collect();
-    assert_eq!(groups, expected);
-    let mut text = |key: &str| String::from_utf8(tree.remove(key).expect(key)).expect("UTF-8");
-    let config = text("config");
-    // As `kops create cluster` splits the network (tests/integration/create_cluster).
-    for part in [
-        "  - cidr: 172.20.64.0/18\n    name: us-test-1a\n    type: Private\n    zone: us-test-1a\n",
-        "  - cidr: 172.20.16.0/21\n    name: utility-us-test-1c\n    type: Utility\n    zone: us-test-1c\n",
-        "    - encryptedVolume: true\n      instanceGroup: control-plane-us-test-1b\n      name: b\n",
-        "  cloudProvider: aws\n",
-        "  kubelet:\n    anonymousAuth: false\n",
-        "  nonMasqueradeCIDR: 100.64.0.0/10\n",
-        &format!("  configBase: {}/{name}\n", desk.arg("store")),
-    ] {
-        assert!(config.contains(part), "{part} is not in\n{config}");
-    }
-    assert!(
-        text("instancegroup/nodes-us-test-1a")
-            .contains("  machineType: m5.large\n  maxSize: 2\n  minSize: 2\n")
-    );
-    assert!(text("instancegroup/nodes-us-test-1b").contains("  maxSize: 1\n"));
-    assert!(
-        text("instancegroup/control-plane-us-test-1a")
-            .contains("  maxSize: 1\n  minSize: 1\n  role: Master\n")
-    );
-
-    // What was made is nothing to do, and has no fault.
-    configure(
-        &desk,
-        &desk.arg("store"),
-        name,
-        &["--set", "spec.channel=stable"],
-    )
-    .with(0)
-    .says("Nothing to do");
-    let script = format!(
-        "for _, found in ipairs(kstate.config.validate(kstate.store.open({:?}), {name:?})) do print(found.text) end",
-        desk.arg("store")
-    );
-    desk.write("validate.lua", script);
-    assert_eq!(
-        desk.run(&["run", &desk.arg("validate.lua")]).with(0).stdout,
-        ""
-    );
-}
-
-#[test]
-fn a_creation_that_was_interrupted_goes_on() {
-    let desk = Desk::new();
-    desk.write("store/.keep", "");
-    let (store, name) = (desk.arg("store"), "new.example.com");
-    let args = ["--zones", "us-test-1a", "--kubernetes-version", "1.33.1"];
-    configure(&desk, &store, name, &args).with(0);
-    std::fs::remove_file(desk.path("store/new.example.com/config")).expect("the config");
-    let nodes = format!("store/{name}/instancegroup/nodes-us-test-1a");
-    let before = desk
-        .read(&nodes)
-        .replace("maxSize: 1", "maxSize: 1 # by hand");
-    desk.write(&nodes, &before);
-    configure(&desk, &store, name, &args).with(0);
-    assert_eq!(desk.read(&nodes), before);
-    desk.read("store/new.example.com/config");
-}
-
-#[test]
-fn a_cluster_is_made_of_the_manifests_in_a_file() {
-    let (desk, store) = desk();
-    let tree = sample();
-    let files = [
-        "config",
-        "instancegroup/control-plane-eu-west-1a",
-        "instancegroup/nodes",
-    ];
-    let texts = files.map(|file| {
-        let bytes = tree[&format!("{BLUE}/{file}")].clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        text.replace(BLUE, "red.k8s.example.com")
-    });
-    desk.write("red.yaml", texts.join("---\n"));
-    let name = "red.k8s.example.com";
-    configure(
-        &desk,
-        &store,
-        name,
-        &["-f", &desk.arg("red.yaml"), "--channel", "alpha"],
-    )
-    .with(0);
-    let config = desk.read(&format!("store/{name}/config"));
-    assert!(
-        config.contains("  channel: alpha\n") && config.contains("    name: events\n"),
-        "{config}"
-    );
-    assert_eq!(desk.tree(&format!("store/{name}/instancegroup")).len(), 2);
-    let other = configure(&desk, &store, BLUE, &["-f", &desk.arg("red.yaml")]);
-    other
-        .with(3)
-        .says("is about the cluster red.k8s.example.com");
-}
-
-#[test]
-fn a_new_cluster_in_googles_cloud() {
-    let desk = Desk::new();
-    desk.write("store/.keep", "");
-    let args = [
-        "--zones",
-        "us-test1-a,us-test1-b",
-        "--kubernetes-version",
-        "1.33.1",
-        "--project",
-        "p",
-        "--networking",
-        "calico",
-    ];
-    configure(&desk, &desk.arg("store"), "g.example.com", &args).with(0);
-    let config = desk.read("store/g.example.com/config");
-    assert!(config.contains("  subnets:\n  - cidr: 10.0.16.0/20\n    name: us-test1\n    region: us-test1\n    type: Public\n"), "{config}");
-    assert!(
-        config.contains("  cloudProvider: gce\n")
-            && !config.contains("networkCIDR")
-            && !config.contains("encryptedVolume"),
-        "{config}"
-    );
-    let nodes = desk.read("store/g.example.com/instancegroup/nodes-us-test1-b");
-    assert!(
-        nodes.contains("  subnets:\n  - us-test1\n  zones:\n  - us-test1-b\n"),
-        "{nodes}"
-    );
-}
-
-#[test]
 fn real_manifests_change_in_one_line() {
     let Some(tree) = ten_clusters() else { return };
     let desk = Desk::new();
@@ -541,60 +380,6 @@ fn real_manifests_change_in_one_line() {
             "{cluster}"
         );
     }
-}
-
-/// Runs on S3, where somebody else writes the config right before the run does.
-fn raced(
-    theirs: impl Fn(&str) -> String + Send + Sync + 'static,
-    args: &[&str],
-) -> (Ended, String) {
-    let desk = Desk::new();
-    let double = Arc::new(double_with(&sample()));
-    let (seen, done) = (Arc::downgrade(&double), AtomicBool::new(false));
-    let key = format!("{BLUE}/config");
-    double.before_requests(move |_, request| {
-        if is_write(&request.op) && request.op == "PutObject" && !done.swap(true, Ordering::SeqCst)
-        {
-            let double = seen.upgrade().expect("the double");
-            let key = format!("{BLUE}/config");
-            let text = String::from_utf8(double.get(BUCKET, &key).expect("it").to_vec());
-            double.put(BUCKET, &key, theirs(&text.expect("UTF-8")));
-        }
-        None
-    });
-    let mut run = configuring(&desk, &format!("s3://{BUCKET}"), BLUE, args);
-    run.envs(double.env());
-    let ended = Ended::of(run);
-    let text = double.get(BUCKET, &key).expect("the config");
-    (ended, String::from_utf8(text.to_vec()).expect("UTF-8"))
-}
-
-#[test]
-fn what_somebody_else_wrote_meanwhile_is_merged() {
-    let theirs = |text: &str| {
-        text.replace(
-            "- 192.0.2.0/24  # the office",
-            "- 192.0.2.0/24  # the new office",
-        )
-    };
-    let (ended, text) = raced(theirs, &["--set", "spec.channel=alpha"]);
-    ended
-        .with(0)
-        .says("with what somebody else changed meanwhile");
-    assert!(
-        text.contains("# the new office") && text.contains("channel: alpha"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_contradiction_is_shown_with_both_sides() {
-    let theirs = |text: &str| text.replace("channel: stable", "channel: beta");
-    let (ended, text) = raced(theirs, &["--set", "spec.channel=alpha"]);
-    ended
-        .with(4)
-        .says(r#"spec.channel was "stable"; you want "alpha", and the store has "beta" now"#);
-    assert!(text.contains("channel: beta"), "{text}");
 }
 
 #[test]
@@ -638,53 +423,4 @@ fn the_result_as_json() {
         result["written"][0]["paths"],
         serde_json::json!(["spec.channel"])
     );
-}
-
-/// Lets 64 processes each add a label, 16 at a time; gives the config then.
-fn labels(start: impl Fn(&str) -> Command) {
-    for round in 0..4 {
-        let children = (0..16).map(|n| {
-            let set = format!("spec.cloudLabels.k{0}=v{0}", round * 16 + n);
-            let mut run = start(&set);
-            run.stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped());
-            run.spawn().expect("the binary runs")
-        });
-        let children: Vec<_> = children.collect();
-        for child in children {
-            Ended::from(child.wait_with_output().expect("an end")).with(0);
-        }
-    }
-}
-
-#[track_caller]
-fn assert_all_labels(config: &str) {
-    for n in 0..64 {
-        assert!(
-            config.contains(&format!("    k{n}: v{n}\n")),
-            "k{n} is lost:\n{config}"
-        );
-    }
-    assert!(config.contains("# what the bill is split by") && config.contains("# the office"));
-}
-
-#[test]
-fn of_64_that_add_a_label_to_a_folder_none_is_lost() {
-    let (desk, store) = desk();
-    labels(|set| configuring(&desk, &store, BLUE, &["--set", set]));
-    assert_all_labels(&desk.read(&format!("store/{BLUE}/config")));
-}
-
-#[test]
-fn of_64_that_add_a_label_on_s3_none_is_lost() {
-    let desk = Desk::new();
-    let double: S3Double = double_with(&sample());
-    labels(|set| {
-        let mut run = configuring(&desk, &format!("s3://{BUCKET}"), BLUE, &["--set", set]);
-        run.envs(double.env());
-        run
-    });
-    let tree = bucket(&double, BUCKET);
-    let config = &tree[&format!("{BLUE}/config")];
-    assert_all_labels(std::str::from_utf8(config).expect("UTF-8"));
 }
