@@ -7,7 +7,6 @@ use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 use serde_json::{Value as Json, json};
 
 use super::super::store::methods::{self, key_of, own_key_of};
-use super::super::yaml;
 use crate::config::check::{self, File};
 use crate::config::entry::{Clash, Entry, Saved};
 use crate::config::mask::mask;
@@ -15,6 +14,7 @@ use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
+use crate::lua::yaml_data;
 use crate::merge::three_way::Conflict;
 use crate::store::{self, Error, ErrorKind, Key, ListOptions, Store, Tag};
 
@@ -280,7 +280,9 @@ fn conflict(clash: &Clash, label: &str) -> ScriptError {
 fn both_sides(conflict: &Conflict) -> Json {
     let path = conflict.path.to_string();
     let side = |value: &Option<serde_yaml::Value>| {
-        let value = value.clone().and_then(|value| yaml::to_json(value).ok())?;
+        let value = value
+            .as_ref()
+            .and_then(|value| yaml_data::to_json(value).ok())?;
         let line = format!("{path}: {value}");
         Some(if mask(&line) == line {
             value
