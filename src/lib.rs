@@ -5,10 +5,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod crypt;
 #[cfg(test)]
 mod fixture;
 pub mod lua;
 pub mod merge;
+mod named_file;
 pub mod scripts;
 pub mod session;
 pub mod store;

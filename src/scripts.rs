@@ -9,16 +9,20 @@ const EMBEDDED: &[(&str, &str)] = &[
         "configure_cluster",
         include_str!("../scripts/configure_cluster.lua"),
     ),
+    ("export_git", include_str!("../scripts/export_git.lua")),
+    ("import_git", include_str!("../scripts/import_git.lua")),
     ("move_bucket", include_str!("../scripts/move_bucket.lua")),
     (
         "retire_bucket",
         include_str!("../scripts/retire_bucket.lua"),
     ),
+    ("review_copy", include_str!("../scripts/review_copy.lua")),
 ];
 
 /// What the scripts `require`.
 const MODULES: &[(&str, &str)] = &[
     ("lib.args", include_str!("../scripts/lib/args.lua")),
+    ("lib.git_tree", include_str!("../scripts/lib/git_tree.lua")),
     (
         "lib.new_cluster",
         include_str!("../scripts/lib/new_cluster.lua"),

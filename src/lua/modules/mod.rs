@@ -1,8 +1,10 @@
 //! What scripts see, one file a module.
 
+mod age;
 mod cli;
 mod config;
 mod core;
+mod diff;
 mod env;
 mod hash;
 mod http;
@@ -27,7 +29,9 @@ pub static MODULES: &[&Module] = &[
     &store::MODULE,
     &config::MODULE,
     &task::MODULE,
+    &age::MODULE,
     &cli::MODULE,
+    &diff::MODULE,
     &env::MODULE,
     &hash::MODULE,
     &http::MODULE,

@@ -1,6 +1,7 @@
 //! The shipped scripts, run as a user runs them.
 
 mod configure;
+mod git;
 mod kill;
 mod move_bucket;
 mod refusals;

@@ -2,18 +2,19 @@
 
 mod check;
 mod lines;
-mod seal;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-pub use seal::Recipients;
+pub use crate::crypt::Recipients;
 
 use super::Plan;
+use crate::crypt::{self, Identities};
+use crate::named_file::{read, unreadable};
 use crate::store::{Error, ErrorKind, Result};
 
 /// Writes a plan to a file, as a whole: a reader sees what was there before or the plan, also
@@ -46,8 +47,9 @@ pub fn save(plan: &Plan, path: &Path, recipients: &Recipients) -> Result<()> {
 /// kstate, was cut or edited, or contradicts itself.
 pub fn load(path: &Path, identities: &[PathBuf]) -> Result<Plan> {
     let bytes = read(path).map_err(|error| unreadable(path, "read the plan", &error))?;
-    let bytes = if seal::is_sealed(&bytes) {
-        seal::open(&bytes, path, identities)?
+    let bytes = if crypt::is_encrypted(&bytes) {
+        let label = path.display().to_string();
+        crypt::decrypt(&bytes, &label, &Identities::load(identities)?)?
     } else {
         bytes
     };
@@ -83,36 +85,6 @@ fn broken(path: &Path, operation: &'static str, fault: &Fault) -> Error {
     Error::new(fault.kind.clone(), operation, &fault.message)
         .at(path.display(), None)
         .hint(fault.hint)
-}
-
-fn unreadable(path: &Path, operation: &'static str, error: &io::Error) -> Error {
-    let (kind, hint) = match error.kind() {
-        io::ErrorKind::NotFound => (ErrorKind::NotFound, "check its name"),
-        io::ErrorKind::PermissionDenied => (
-            ErrorKind::PermissionDenied {
-                action: None,
-                resource: None,
-            },
-            "ask its owner for it; it is readable by them alone",
-        ),
-        _ => (ErrorKind::Other, "check that it is a file"),
-    };
-    Error::new(kind, operation, error.to_string())
-        .at(path.display(), None)
-        .hint(hint)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "files that the user names: plans and age keys"
-)]
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    std::fs::read(path)
 }
 
 /// The file that a path leads to: a link stays a link. Nothing but a file is ever replaced.

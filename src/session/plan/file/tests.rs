@@ -413,15 +413,3 @@ fn an_encrypted_plan_opens_for_its_recipients_only() {
         load(&cut, &[at("one")]).expect_err("cut");
     }
 }
-
-#[test]
-fn a_secret_key_given_as_a_recipient_is_not_repeated() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("keys");
-    fs::write(&path, "AGE-SECRET-KEY-1SECRET\n").expect("written");
-    let path = path.to_str().expect("UTF-8");
-    for text in ["AGE-SECRET-KEY-1SECRET", path, "age1nonsense", "/no/such"] {
-        let error = Recipients::parse(&[text.to_owned()]).err().expect("no key");
-        assert!(!format!("{error:?}").contains("1SECRET"), "{error}");
-    }
-}

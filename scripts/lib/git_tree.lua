@@ -1,0 +1,126 @@
+-- How a state store lies in a folder of a git work tree: what export_git and import_git agree on.
+--
+-- Each object is a file of the same name; one that is a secret is encrypted, and its name ends in
+-- `.age`. The manifest beside the clusters says of each object what was exported, or why not.
+
+local kstate = kstate
+local config, hash, json = kstate.config, kstate.hash, kstate.json
+
+local tree = {}
+
+tree.MANIFEST = "kstate-export.json"
+
+local VERSION = 1
+
+-- An object's bytes; nil when it is not there, or nothing is.
+function tree.read(store, key)
+  local read, bytes = pcall(store.read, store, key)
+  if read then
+    return bytes
+  elseif bytes.kind == "not_found" then
+    return nil
+  end
+  error(bytes)
+end
+
+-- What the manifest says of each object, by its key; nil when there is no manifest.
+function tree.entries(folder)
+  local text = tree.read(folder, tree.MANIFEST)
+  if text == nil then
+    return nil
+  end
+  local function broken(why)
+    error(kstate.error({
+      kind = "invalid",
+      message = ("%s/%s: %s"):format(folder:url(), tree.MANIFEST, why),
+      hint = "export_git writes it; take it from an earlier commit, or export into an empty folder",
+    }))
+  end
+  local parsed, manifest = pcall(json.decode, text)
+  if not parsed then
+    broken(manifest.message)
+  elseif type(manifest) ~= "table" or type(manifest.objects) ~= "table" then
+    broken("it is no manifest of an export")
+  elseif manifest.kstate_export ~= VERSION then
+    broken(("it has version %s, and this kstate reads version %d"):format(kstate.inspect(manifest.kstate_export), VERSION))
+  end
+  local entries = {}
+  for key, entry in pairs(manifest.objects) do
+    local sum = type(entry) == "table" and (entry.sha256 or entry.age)
+    if type(entry) ~= "table" or not (entry.left_out or type(sum) == "string") or not key:find("/", 2, true) then
+      broken(("what it says of %s is not what export_git writes"):format(kstate.inspect(key)))
+    end
+    entries[key] = entry
+  end
+  return entries
+end
+
+-- The manifest: one object a line, so that git shows and merges it well.
+function tree.manifest(entries)
+  local lines = {}
+  for key, entry in pairs(entries) do
+    lines[#lines + 1] = { key, json.encode(key) .. ": " .. json.encode(entry) }
+  end
+  table.sort(lines, function(a, b)
+    return a[1] < b[1]
+  end)
+  for at, line in ipairs(lines) do
+    lines[at] = line[2]
+  end
+  return ('{"kstate_export": %d, "objects": {\n%s\n}}\n'):format(VERSION, table.concat(lines, ",\n"))
+end
+
+-- The file that an object lies in; nil for one that was left out.
+function tree.file(key, entry)
+  if entry == nil or entry.left_out then
+    return nil
+  end
+  return entry.age and key .. ".age" or key
+end
+
+-- The SHA-256 of a file as it was exported.
+function tree.sum(entry)
+  return entry and (entry.age or entry.sha256)
+end
+
+function tree.cluster(key)
+  return key:match("^[^/]+")
+end
+
+-- The keyset that stands for all secrets of a cluster, of the names of its objects.
+function tree.anchor(names)
+  local first
+  for _, name in ipairs(names) do
+    if name == "pki/private/kubernetes-ca/keyset.yaml" then
+      return name
+    elseif name:match("^pki/private/[^/]+/keyset%.yaml$") and (first == nil or name < first) then
+      first = name
+    end
+  end
+  return first
+end
+
+-- A digest of a secret that tells whether it changed, and that nobody can guess from who hasn't a
+-- private key of the cluster: a short password could be found from a plain hash.
+function tree.digest(anchor, key, bytes)
+  local secret = hash.sha256("kstate export\n" .. anchor)
+  return hash.sha256(secret .. "\n" .. key .. "\n" .. hash.sha256(bytes))
+end
+
+-- The folder that a person named, as a store; refuses one that is not apart from the state store.
+function tree.open(name, state)
+  local folder = kstate.store.open(name)
+  local function refuse(message, hint)
+    error(kstate.error({ kind = "refused", message = folder:url() .. " " .. message, hint = hint }))
+  end
+  if config.scheme(folder:url()) ~= "file" then
+    refuse("is no folder of this machine", "name a folder of a git work tree")
+  elseif state:relation(folder) ~= "apart" then
+    refuse("is not apart from the state store " .. state:url(), "kOps takes each */config in a store for a cluster, also that of .git: name a folder elsewhere")
+  elseif (folder:url() .. "/"):find("/.git/", 1, true) then
+    refuse("lies in git's own folder", "name a folder of the work tree")
+  end
+  return folder
+end
+
+return tree

@@ -1,0 +1,295 @@
+//! `import_git`.
+
+use super::{Shop, trees};
+use crate::support::{clusters, sample};
+
+const CONFIG: &str = "blue.k8s.example.com/config";
+const GROUP: &str = "blue.k8s.example.com/instancegroup/nodes";
+const TOKEN: &str = "blue.k8s.example.com/secrets/admin";
+
+/// Changes a line of a file of a desk.
+fn edit(shop: &Shop, file: &str, from: &str, to: &str) {
+    let text = shop.desk.read(file);
+    assert!(text.contains(from), "{from:?} is not in {file}: {text}");
+    shop.desk.write(file, text.replacen(from, to, 1));
+}
+
+/// A desk with an export of the sample, committed.
+fn exported() -> Shop {
+    let shop = Shop::new(&sample());
+    shop.export_all().with(0);
+    shop
+}
+
+#[test]
+fn a_store_comes_back_byte_for_byte() {
+    for tree in trees() {
+        let shop = Shop::new(&tree);
+        shop.export_all().with(0);
+        // As another machine has it.
+        let repo = shop.desk.arg("repo");
+        shop.git(&["clone", "--quiet", &repo, &shop.desk.arg("clone")]);
+        let from = [
+            "run",
+            "import_git",
+            "--from",
+            "clone/store",
+            "--state",
+            "new",
+            "--yes",
+        ];
+        let mut args = from.to_vec();
+        args.extend(["--identity", "key"]);
+        shop.run(&args).with(0);
+        let new = shop.desk.tree("new");
+        for (key, bytes) in &tree {
+            let is_left_out = key.ends_with("_command.json");
+            assert!(is_left_out || new.get(key) == Some(bytes), "{key}");
+        }
+        assert!(
+            new.keys().all(|key| tree.contains_key(key)),
+            "{:?}",
+            new.keys()
+        );
+        shop.run(&args).with(0).says("Nothing to import");
+    }
+}
+
+#[test]
+fn edits_in_git_are_shown_and_imported() {
+    let shop = exported();
+    edit(
+        &shop,
+        &format!("repo/store/{GROUP}"),
+        "maxSize: ",
+        "maxSize: 1",
+    );
+    let new = shop
+        .desk
+        .read(&format!("repo/store/{GROUP}"))
+        .replace("name: nodes", "name: more");
+    let added = GROUP.replace("nodes", "more");
+    shop.desk.write(&format!("repo/store/{added}"), &new);
+    shop.desk
+        .write("repo/store/blue.k8s.example.com/README", "not for kOps");
+    shop.desk
+        .write("repo/store/blue.k8s.example.com/.git/config", "nor this");
+    let before = shop.desk.tree("store");
+
+    let dry = shop.import("store", &["--dry-run"]).with(0);
+    dry.says("~ spec.maxSize: ");
+    dry.says(&format!("+ {added}"));
+    shop.import("store", &[]).with(3).says("--yes");
+    assert!(shop.desk.tree("store") == before);
+
+    shop.import("store", &["--yes"])
+        .with(0)
+        .says("encrypted files are skipped");
+    let mut expected = before;
+    expected.insert(added, new.into_bytes());
+    let group = shop.desk.read(&format!("repo/store/{GROUP}"));
+    expected.insert(GROUP.to_owned(), group.into_bytes());
+    assert!(shop.desk.tree("store") == expected);
+    shop.import("store", &["--yes"])
+        .with(0)
+        .says("Nothing to import");
+    shop.commit_all();
+    shop.export_all().with(0);
+}
+
+#[test]
+fn newer_state_is_not_overwritten() {
+    for (key, identity) in [(CONFIG, false), (GROUP, false), (TOKEN, true)] {
+        let shop = exported();
+        let newer = shop.desk.read(&format!("store/{key}")) + "\n# newer\n";
+        shop.desk.write(&format!("store/{key}"), &newer);
+        let other = "blue.k8s.example.com/kops-version.txt";
+        shop.desk.write(&format!("repo/store/{other}"), "1.99.0");
+        let before = shop.desk.tree("store");
+        let mut args = vec!["--yes"];
+        args.extend(
+            identity
+                .then_some(["--identity", "key"])
+                .into_iter()
+                .flatten(),
+        );
+        let ended = shop.import("store", &args).with(4);
+        ended.says(key);
+        assert!(shop.desk.tree("store") == before, "{key}");
+
+        args.extend(["--newer", "keep"]);
+        shop.import("store", &args).with(0);
+        assert_eq!(shop.desk.read(&format!("store/{key}")), newer);
+        assert_eq!(shop.desk.read(&format!("store/{other}")), "1.99.0");
+
+        args.extend(["--newer", "overwrite"]);
+        args.retain(|arg| *arg != "keep");
+        args.remove(
+            args.iter()
+                .position(|arg| *arg == "--newer")
+                .expect("the first"),
+        );
+        shop.import("store", &args).with(0);
+        assert!(shop.desk.tree("store")[key] == sample()[key], "{key}");
+    }
+}
+
+#[test]
+fn what_both_changed_is_a_conflict() {
+    let shop = exported();
+    edit(
+        &shop,
+        &format!("repo/store/{GROUP}"),
+        "maxSize: ",
+        "maxSize: 1",
+    );
+    edit(&shop, &format!("store/{GROUP}"), "maxSize: ", "maxSize: 2");
+    let before = shop.desk.tree("store");
+    for newer in ["refuse", "keep"] {
+        shop.import("store", &["--yes", "--newer", newer])
+            .with(4)
+            .says(GROUP);
+        assert!(shop.desk.tree("store") == before);
+    }
+    // The same change on both sides is none.
+    shop.desk.write(
+        &format!("store/{GROUP}"),
+        shop.desk.read(&format!("repo/store/{GROUP}")),
+    );
+    shop.import("store", &["--yes"])
+        .with(0)
+        .says("Nothing to import");
+}
+
+#[test]
+fn what_was_deleted_in_the_store_is_not_made_again() {
+    let shop = exported();
+    std::fs::remove_file(shop.desk.path(&format!("store/{GROUP}"))).expect("removed");
+    shop.import("store", &["--yes"]).with(4).says(GROUP);
+    assert!(!shop.desk.path(&format!("store/{GROUP}")).exists());
+}
+
+#[test]
+fn deletions_only_when_asked_for_and_never_of_a_cluster() {
+    let shop = exported();
+    std::fs::remove_file(shop.desk.path(&format!("repo/store/{GROUP}"))).expect("removed");
+    std::fs::remove_file(shop.desk.path(&format!("repo/store/{TOKEN}.age"))).expect("removed");
+    shop.import("store", &["--yes"]).with(0).says("--delete");
+    assert!(shop.desk.path(&format!("store/{GROUP}")).exists());
+    shop.import("store", &["--yes", "--delete", "--identity", "key"])
+        .with(0);
+    for key in [GROUP, TOKEN] {
+        assert!(!shop.desk.path(&format!("store/{key}")).exists(), "{key}");
+    }
+    std::fs::remove_file(shop.desk.path(&format!("repo/store/{CONFIG}"))).expect("removed");
+    let before = shop.desk.tree("store");
+    shop.import("store", &["--yes", "--delete"])
+        .with(3)
+        .says("kops delete cluster");
+    assert!(shop.desk.tree("store") == before);
+}
+
+#[test]
+fn what_kops_could_not_read_is_refused() {
+    for (file, text, words) in [
+        (CONFIG, "kind: Cluster\nspec: [\n", "line"),
+        (
+            CONFIG,
+            "apiVersion: kops.k8s.io/v1alpha2\nkind: Cluster\nmetadata:\n  name: other\nspec: {}\n",
+            "'other'",
+        ),
+        (
+            GROUP,
+            "kind: InstanceGroup\nmetadata:\n  name: other\n",
+            "no InstanceGroup of this name",
+        ),
+        (
+            "blue.k8s.example.com/instancegroup/nodes~",
+            "kind: InstanceGroup\n",
+            "no InstanceGroup of this name",
+        ),
+    ] {
+        let shop = exported();
+        shop.desk.write(&format!("repo/store/{file}"), text);
+        let before = shop.desk.tree("store");
+        shop.import("store", &["--yes"]).with(3).says(words);
+        assert!(shop.desk.tree("store") == before, "{file}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_output() {
+    let shop = exported();
+    shop.desk
+        .write(&format!("store/{TOKEN}"), "{\"Data\":\"bmV3ZXItdG9rZW4=\"}");
+    shop.export_all().with(0);
+    shop.repo(&["checkout", "--quiet", "HEAD~", "--", "store"]);
+    let args = ["--yes", "--identity", "key", "--newer", "overwrite"];
+    let ended = shop.import("store", &args).with(0);
+    ended.says(&format!("~ {TOKEN}"));
+    let old = String::from_utf8(sample()[TOKEN].clone()).expect("JSON");
+    let old = old
+        .trim_start_matches("{\"Data\":\"")
+        .trim_end_matches("\"}");
+    for secret in [old, "bmV3ZXItdG9rZW4="] {
+        assert!(!format!("{ended:?}").contains(secret), "{ended:?}");
+    }
+    assert!(shop.desk.tree("store") == sample());
+    let other = age::x25519::Identity::generate();
+    shop.desk.write(
+        "other",
+        age::secrecy::ExposeSecret::expose_secret(&other.to_string()),
+    );
+    shop.import("store", &["--identity", "other"])
+        .says("no identity opens it");
+}
+
+#[test]
+fn a_config_is_written_last() {
+    let shop = exported();
+    let name = clusters(&sample()).remove(0);
+    let mut command = shop.command(&[
+        "run",
+        "import_git",
+        "--from",
+        "repo/store",
+        "--state",
+        "s3://bucket",
+        "--yes",
+        "--cluster",
+        &name,
+        "--identity",
+        "key",
+    ]);
+    let double = crate::s3_double::S3Double::builder()
+        .bucket("bucket")
+        .start();
+    command.envs(double.env());
+    crate::support::Ended::of(command).with(0);
+    let puts: Vec<_> = double
+        .requests()
+        .into_iter()
+        .filter(|request| request.op == "PutObject")
+        .collect();
+    let puts: Vec<_> = puts
+        .iter()
+        .filter(|put| !put.key.contains(".kstate/"))
+        .collect();
+    assert_eq!(puts.last().expect("writes").key, format!("{name}/config"));
+    assert!(puts.iter().all(|put| put.header("if-none-match").is_some()));
+}
+
+#[test]
+fn a_folder_without_a_manifest() {
+    let shop = Shop::new(&sample());
+    shop.desk.write(&format!("repo/store/{CONFIG}"), "x");
+    shop.import("store", &["--yes"])
+        .with(1)
+        .says("kstate-export.json");
+    shop.desk
+        .write("repo/store/kstate-export.json", "<<<<<<< HEAD\n");
+    shop.import("store", &["--yes"])
+        .with(1)
+        .says("kstate-export.json");
+    assert!(shop.desk.tree("store") == sample());
+}
