@@ -120,7 +120,11 @@ local function paths_of(work, files)
 end
 
 -- A file that git ignores would silently be in no commit.
-local function check_ignored(work, files)
+local function check_ignored(work, planned)
+  local files = {}
+  for file, key in pairs(planned.files) do
+    files[#files + 1] = key and file or nil
+  end
   local ended = run_git(work.top, { "check-ignore", "-z", "--stdin" }, { read_only = true, stdin = paths_of(work, files) })
   if ended.code > 1 then
     failed(work.top, ended)
@@ -138,8 +142,8 @@ end
 
 -- Whether an object is exported in the clear; else why not, and what would take it.
 local function secrecy(ctx, name, kind)
-  if (name .. "/"):lower():find("/.git/", 1, true) or name:lower():find("^%.git/") then
-    return "never", "git keeps no file of this name"
+  if tree.is_foreign(name) then
+    return "never", "a name of git's or kstate's own"
   elseif kind.class == "backup_command" then
     return "never", "a command that waits: etcd-manager would carry it out again"
   elseif kind.class == "backup_data" and not ctx.flags.with_backups then
@@ -172,7 +176,24 @@ local function look(ctx, from, key, name)
   return { key = key, bytes = bytes, entry = { age = "", to = ctx.to } }
 end
 
--- All objects of a cluster.
+-- What must be done with a file so that it holds an object, or nothing; nil when that is so
+-- already. `is_edited` says that somebody else wrote what is there now.
+local function change_of(ctx, file, object)
+  local before = ctx.recorded[file]
+  local bytes = tree.read(ctx.folder, file)
+  local sum = bytes and kstate.hash.sha256(bytes)
+  local is_ours = sum == tree.sum(before)
+  local entry = object and object.entry
+  if entry and entry.age and is_ours and before and before.digest and before.digest == entry.digest and before.to == entry.to then
+    object.entry = before
+    return nil
+  elseif (entry and entry.sha256) == sum and not (entry and entry.age) then
+    return nil
+  end
+  return { file = file, object = object, is_edited = not is_ours, sign = not object and "-" or bytes and "~" or "+" }
+end
+
+-- All objects of a cluster, with the changes that they need.
 local function look_at_cluster(ctx, from, cluster)
   local names, keys = {}, {}
   for object in from:walk(cluster) do
@@ -185,19 +206,25 @@ local function look_at_cluster(ctx, from, cluster)
   end
   local anchor_name = ctx.to and tree.anchor(names)
   local anchor = anchor_name and from:read(cluster .. "/" .. anchor_name)
-  local found = task.map(keys, function(key, at)
+  return task.map(keys, function(key, at)
     local object = look(ctx, from, key, names[at])
     if object and object.entry.age and anchor then
       object.entry.digest = tree.digest(anchor, key, object.bytes)
     end
-    return object
+    object = object or {}
+    object.file = tree.file(object.key, object.entry)
+    object.change = object.file and change_of(ctx, object.file, object)
+    object.bytes = object.change and object.bytes
+    return object.key and object
   end)
-  local base = from:read(cluster .. "/config")
-  local parsed, manifest = pcall(config.parse, base or "", cluster .. "/config")
-  if parsed and manifest.config_base and not from:exists(cluster .. "/cluster-completed.spec") and not config.below(from:url(), manifest.config_base) then
-    log.warn(("%s: its configBase is %s, and what lies only there (keys, secrets, backups) is not exported"):format(cluster, manifest.config_base))
+end
+
+local function warn_of_base(from, cluster)
+  local parsed, manifest = pcall(config.parse, from:read(cluster .. "/config") or "", cluster .. "/config")
+  local base = parsed and manifest.config_base
+  if base and config.below(from:url(), base) == nil and not from:exists(cluster .. "/cluster-completed.spec") then
+    log.warn(("%s: its configBase is %s, and what lies only there (keys, secrets, backups) is not exported"):format(cluster, base))
   end
-  return found
 end
 
 -- The clusters to export, and a function that tells whether the folder's part of one is replaced.
@@ -225,10 +252,10 @@ local function clusters_of(ctx, from, old)
   end
 end
 
--- What the folder should hold: the entries of the manifest, and for each file its object, or
--- false for one that goes. The file of an object that didn't change stays as it is.
-local function plan(ctx, from, folder, old)
-  local entries, files = {}, {}
+-- What the folder should hold: the entries of the manifest, the files that are the export's own
+-- (false for one that goes), and the changes that lead there.
+local function plan(ctx, from, old)
+  local entries, files, changes = {}, {}, {}
   local names, is_replaced = clusters_of(ctx, from, old)
   for key, entry in pairs(old) do
     local file = tree.file(key, entry)
@@ -238,55 +265,37 @@ local function plan(ctx, from, folder, old)
       files[file] = false
     end
   end
+  local chosen = {}
   for _, name in ipairs(names) do
+    chosen[name] = true
+    warn_of_base(from, name)
     for _, object in ipairs(look_at_cluster(ctx, from, name)) do
       entries[object.key] = object.entry
-      local file = tree.file(object.key, object.entry)
-      if file and files[file] then
-        refuse(("%s and %s would be the same file"):format(object.key, files[file].key))
-      elseif file then
-        files[file] = object
+      if object.file and files[object.file] then
+        refuse(("%s and %s would be the same file"):format(object.key, files[object.file]))
+      elseif object.file then
+        files[object.file] = object.key
+        changes[#changes + 1] = object.change
       end
     end
   end
-  return { entries = entries, files = files, names = names }
-end
-
--- Finds out what must be written, and which files a person changed meanwhile.
-local function compare(folder, old, planned)
-  local recorded = {}
-  for key, entry in pairs(old) do
-    recorded[tree.file(key, entry) or ""] = entry
+  for file, key in pairs(files) do
+    changes[#changes + 1] = not key and change_of(ctx, file) or nil
   end
-  local writes, edited = {}, {}
-  local names = sorted_keys(planned.files)
-  task.map(names, function(file)
-    local object, before = planned.files[file], recorded[file]
-    local bytes = tree.read(folder, file)
-    local sum = bytes and kstate.hash.sha256(bytes)
-    local is_ours = sum == tree.sum(before)
-    if object and object.entry.age and is_ours and before and before.to == object.entry.to and before.digest and before.digest == object.entry.digest then
-      planned.entries[object.key] = before
-    elseif sum == nil and not object then
-      return
-    elseif not object or object.entry.age or sum ~= object.entry.sha256 then
-      writes[#writes + 1] = { file = file, object = object, exists = bytes ~= nil }
-      if not is_ours then
-        edited[#edited + 1] = file
-      end
-    end
-  end)
-  table.sort(writes, function(a, b)
+  table.sort(changes, function(a, b)
     return a.file < b.file
   end)
-  table.sort(edited)
-  return writes, edited
+  return { entries = entries, files = files, names = names, chosen = chosen, changes = changes }
 end
 
 -- Refuses to lose what a person did in the folder.
-local function check_folder(ctx, work, planned, edited)
+local function check_folder(ctx, work, planned)
   if ctx.flags.allow_dirty then
     return
+  end
+  local edited = {}
+  for _, change in ipairs(planned.changes) do
+    edited[#edited + 1] = change.is_edited and change.file or nil
   end
   if #edited > 0 then
     refuse(
@@ -307,11 +316,11 @@ local function check_folder(ctx, work, planned, edited)
 end
 
 -- Without recipients a forgotten flag would take the secrets out of the repository.
-local function check_recipients(ctx, folder, old, chosen)
-  for key, entry in pairs(ctx.to and {} or old) do
-    if entry.age and chosen[tree.cluster(key)] and tree.read(folder, tree.file(key, entry)) then
+local function check_recipients(ctx, planned)
+  for _, change in ipairs(ctx.to and {} or planned.changes) do
+    if change.sign == "-" and ctx.recorded[change.file].age and planned.chosen[tree.cluster(change.file)] then
       refuse(
-        ("%s was encrypted by an earlier export, and nobody is named to encrypt to now"):format(key),
+        change.file .. " was encrypted by an earlier export, and nobody is named to encrypt to now",
         "give --encrypt-to again; to leave the secrets out from now on, delete the files that end in .age first"
       )
     end
@@ -320,8 +329,9 @@ end
 
 -- 2 write ---------------------------------------------------------------------------------------
 
-local function write(ctx, folder, writes, planned)
-  task.map(writes, function(change)
+local function write(ctx, planned)
+  local folder = ctx.folder
+  task.map(planned.changes, function(change)
     local object = change.object
     if not object then
       folder:delete(change.file)
@@ -348,7 +358,7 @@ local function by_cluster(signs)
     local cluster, name = file:match("^([^/]+)/(.*)$")
     if cluster then
       clusters[cluster] = clusters[cluster] or {}
-      table.insert(clusters[cluster], signs[file] .. " " .. name:gsub("%.age$", ""))
+      table.insert(clusters[cluster], signs[file] .. " " .. tree.shown(name):gsub("%.age$", ""))
       totals[signs[file]] = totals[signs[file]] + 1
     end
   end
@@ -400,10 +410,10 @@ end
 
 -- The run ---------------------------------------------------------------------------------------
 
-local function report(ctx, folder, planned, writes, id)
+local function report(ctx, planned, id)
   local signs = {}
-  for _, change in ipairs(writes) do
-    signs[change.file] = not change.object and "-" or change.exists and "~" or "+"
+  for _, change in ipairs(planned.changes) do
+    signs[change.file] = change.sign
   end
   local clusters, totals = by_cluster(signs)
   local left_out = 0
@@ -417,41 +427,39 @@ local function report(ctx, folder, planned, writes, id)
   for _, cluster in ipairs(sorted_keys(clusters)) do
     print(cluster .. "\n  " .. listed(clusters[cluster]))
   end
-  print(("%s: %s; %d left out"):format(folder:url(), totals, left_out))
+  print(("%s: %s; %d left out"):format(ctx.folder:url(), totals, left_out))
   if ctx.flags.commit and not ctx.dry_run then
     print(id and "Committed as " .. id or "Nothing to commit.")
   end
 end
 
-local function export(ctx, from, folder, work)
-  local old = tree.entries(folder) or {}
-  local planned = plan(ctx, from, folder, old)
-  local writes, edited = compare(folder, old, planned)
-  local chosen, files = {}, {}
-  for _, name in ipairs(planned.names) do
-    chosen[name] = true
+local function export(ctx, from, work)
+  local old = tree.entries(ctx.folder) or {}
+  ctx.recorded = {}
+  for key, entry in pairs(old) do
+    ctx.recorded[tree.file(key, entry) or ""] = entry
   end
-  for file, object in pairs(planned.files) do
-    files[#files + 1] = object and file or nil
-  end
-  check_recipients(ctx, folder, old, chosen)
-  check_folder(ctx, work, planned, edited)
-  check_ignored(work, files)
-  write(ctx, folder, writes, planned)
-  local id = ctx.flags.commit and not ctx.dry_run and commit(ctx, work, planned) or nil
-  report(ctx, folder, planned, writes, id)
+  local planned = plan(ctx, from, old)
+  check_recipients(ctx, planned)
+  check_folder(ctx, work, planned)
+  check_ignored(work, planned)
+  write(ctx, planned)
+  report(ctx, planned, ctx.flags.commit and not ctx.dry_run and commit(ctx, work, planned) or nil)
 end
 
 local function main(ctx)
   local from = store.open(ctx.flags.state or "state")
-  local folder = tree.open(ctx.flags.to, from)
-  local work = work_tree(folder:url())
+  ctx.folder = tree.open(ctx.flags.to, from)
+  local work = work_tree(ctx.folder:url())
   if #ctx.flags.encrypt_to > 0 then
     local keys = kstate.age.recipients(ctx.flags.encrypt_to)
     ctx.to = kstate.hash.sha256(table.concat(keys, "\n")):sub(1, 16)
   end
-  return folder:lock("store", { ttl = "30s", wait = ctx.flags.lock_wait }, function()
-    return export(ctx, from, folder, work)
+  if ctx.flags.with_backups and not ctx.to then
+    refuse("--with-backups needs --encrypt-to: a backup of etcd holds every secret of Kubernetes")
+  end
+  return ctx.folder:lock("store", { ttl = "30s", wait = ctx.flags.lock_wait }, function()
+    return export(ctx, from, work)
   end)
 end
 

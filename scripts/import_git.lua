@@ -135,11 +135,13 @@ end
 
 -- What is to be done with one object: "write", "delete", "newer" when only the store has changed,
 -- "conflict" when both have; nil for nothing.
-local function decide(file, bytes, is_base, is_new_cluster)
+local function decide(ctx, file, bytes, is_base, is_new_cluster)
   if file.bytes == bytes or (file.bytes == nil and bytes == nil) then
     return nil
   elseif is_base then
     return file.bytes and "write" or "delete"
+  elseif file.bytes == nil and not ctx.flags.delete then
+    return "delete"
   elseif bytes == nil and (file.entry == nil or is_new_cluster) then
     return "write"
   end
@@ -193,7 +195,7 @@ local function look(ctx, folder, to)
       return
     end
     file.before, file.tag = read_object(to, key_of(file))
-    local what = decide(file, file.before, is_as_exported(file, file.before, anchors[file.cluster]), is_new[file.cluster])
+    local what = decide(ctx, file, file.before, is_as_exported(file, file.before, anchors[file.cluster]), is_new[file.cluster])
     if (what == "newer" or what == "conflict") and ctx.flags.newer == "overwrite" then
       what = file.bytes and "write" or "delete"
     end
@@ -217,7 +219,7 @@ end
 -- The plan --------------------------------------------------------------------------------------
 
 local function show(sign, file)
-  print(("%s %s"):format(sign, key_of(file)))
+  print(("%s %s"):format(sign, tree.shown(key_of(file))))
   for line in kstate.diff.show(file.before, file.bytes, { secret = file.is_secret }):gmatch("[^\n]+") do
     print("    " .. line)
   end
@@ -227,7 +229,7 @@ local function list(files, reason)
   if #files > 0 then
     log.error(reason)
     for _, file in ipairs(files) do
-      log.error("  " .. (file.fault or key_of(file)))
+      log.error("  " .. (file.fault or tree.shown(key_of(file))))
     end
   end
 end

@@ -77,19 +77,20 @@ mod tests {
 
     #[test]
     fn every_shipped_script_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
-        #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
-        let entries = std::fs::read_dir(folder).expect("the folder");
-        for entry in entries {
-            let path = entry.expect("an entry").path();
-            if path.extension().is_some_and(|ending| ending == "lua") {
-                let name = path
-                    .file_stem()
-                    .and_then(|name| name.to_str())
-                    .expect("a name");
-                assert!(embedded(name).is_some(), "{name}");
+        for (folder, prefix) in [("scripts", ""), ("scripts/lib", "lib.")] {
+            let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+            #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
+            let entries = std::fs::read_dir(folder).expect("the folder");
+            for entry in entries {
+                let path = entry.expect("an entry").path();
+                if path.extension().is_some_and(|ending| ending == "lua") {
+                    let name = path.file_stem().and_then(|name| name.to_str());
+                    let name = format!("{prefix}{}", name.expect("a name"));
+                    assert!(embedded(&name).is_some(), "{name}");
+                }
             }
         }
+        assert!(names().all(|name| !name.starts_with("lib.")));
     }
 
     #[test]

@@ -47,7 +47,8 @@ function tree.entries(folder)
   local entries = {}
   for key, entry in pairs(manifest.objects) do
     local sum = type(entry) == "table" and (entry.sha256 or entry.age)
-    if type(entry) ~= "table" or not (entry.left_out or type(sum) == "string") or not key:find("/", 2, true) then
+    local is_object = type(entry) == "table" and (entry.left_out or type(sum) == "string" and not tree.is_foreign(key))
+    if not is_object or not key:find("^[^/]+/.") then
       broken(("what it says of %s is not what export_git writes"):format(kstate.inspect(key)))
     end
     entries[key] = entry
@@ -81,6 +82,17 @@ end
 -- The SHA-256 of a file as it was exported.
 function tree.sum(entry)
   return entry and (entry.age or entry.sha256)
+end
+
+-- A name on one line.
+function tree.shown(name)
+  return (name:gsub("%c", "?"))
+end
+
+-- Whether a name is git's own or kstate's own: neither goes from one to the other.
+function tree.is_foreign(name)
+  local padded = ("/" .. name .. "/"):lower()
+  return padded:find("/.git/", 1, true) ~= nil or padded:find("/.kstate/", 1, true) ~= nil
 end
 
 function tree.cluster(key)
@@ -117,8 +129,8 @@ function tree.open(name, state)
     refuse("is no folder of this machine", "name a folder of a git work tree")
   elseif state:relation(folder) ~= "apart" then
     refuse("is not apart from the state store " .. state:url(), "kOps takes each */config in a store for a cluster, also that of .git: name a folder elsewhere")
-  elseif (folder:url() .. "/"):find("/.git/", 1, true) then
-    refuse("lies in git's own folder", "name a folder of the work tree")
+  elseif tree.is_foreign(folder:url()) then
+    refuse("lies in a folder of git's or kstate's own", "name a folder of the work tree")
   end
   return folder
 end

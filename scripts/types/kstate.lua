@@ -535,6 +535,28 @@ function kstate.task.semaphore(permits) end
 ---@return any # what the function returned
 function kstate.task.retry(f, options) end
 
+---Encryption by age (age-encryption.org): to public keys, opened with secret ones.
+kstate.age = {}
+
+---Encrypts bytes, so that each of the recipients can decrypt them.
+---
+---Each call gives other bytes: keep the old ones when what is in them didn't change.
+---@param bytes string the bytes
+---@param recipients table a list of public keys (`age1…`), or of files with one a line
+---@return string # the bytes of an age file
+function kstate.age.encrypt(bytes, recipients) end
+
+---Decrypts what was encrypted to one of these identities.
+---@param bytes string the bytes of an age file
+---@param identities table a list of files with secret keys, as `age-keygen` writes them
+---@return string # the bytes
+function kstate.age.decrypt(bytes, identities) end
+
+---Returns the public keys that names of recipients stand for.
+---@param recipients table a list of public keys (`age1…`), or of files with one a line
+---@return string[] # the keys, each once, in byte order
+function kstate.age.recipients(recipients) end
+
 ---The person at the terminal.
 kstate.cli = {}
 
@@ -566,6 +588,28 @@ function kstate.cli.table(rows, options) end
 ---Writes bytes to standard output as they are.
 ---@param bytes string the bytes
 function kstate.cli.out(bytes) end
+
+---What changes in a text, with the secrets in it hidden.
+kstate.diff = {}
+
+---@class kstate.options.diff.show
+---@field secret? boolean the object is a secret as a whole, and nothing of it is shown
+
+---Tells how an object's bytes change, as a plan does.
+---
+---Field by field where both are YAML, else line by line; long ones are cut. What looks like a secret is hidden.
+---@param before? string the old bytes; `nil` for a new object
+---@param after? string the new bytes; `nil` for one that is deleted
+---@param options? kstate.options.diff.show
+---@return string # the lines; empty when nothing may be shown
+function kstate.diff.show(before, after, options) end
+
+---Hides what looks like a secret in a text.
+---
+---By the names of fields, variables and flags, as part of a Kubernetes `Secret`, as a private key or as a password in a URL. Lines stay where they are.
+---@param text string any text
+---@return string # the same text with `<hidden>` for each secret
+function kstate.diff.mask(text) end
 
 ---Environment variables, those with secrets only when that was granted.
 kstate.env = {}

@@ -1,7 +1,8 @@
 //! `export_git`.
 
 use super::{Shop, assert_holds_none, secrets, trees};
-use crate::support::{clusters, sample};
+use crate::scripts::{double_with, is_write};
+use crate::support::{Ended, clusters, sample};
 
 const CONFIG: &str = "blue.k8s.example.com/config";
 const TOKEN: &str = "blue.k8s.example.com/secrets/admin";
@@ -234,7 +235,7 @@ fn places_that_can_hold_no_export() {
         ("store", "not apart"),
         ("store/git", "not apart"),
         ("", "not apart"),
-        ("repo/.git/x", "git's own"),
+        ("repo/.git/x", "git's or kstate's own"),
     ] {
         shop.export_to(to, &["--commit"]).with(3).says(words);
     }
@@ -298,4 +299,48 @@ fn a_dry_run_writes_and_commits_nothing() {
     let applied = shop.desk.tree("repo/store");
     shop.export(&["--commit"]).with(0).says("Committed as ");
     assert!(shop.desk.tree("repo/store") == applied);
+}
+
+#[test]
+fn a_bucket_is_only_read() {
+    let shop = Shop::new(&sample());
+    shop.export(&[]).with(0);
+    let double = double_with(&sample());
+    for action in ["PutObject", "DeleteObject"] {
+        double.deny("main", action, "old-state-store", "");
+    }
+    let from = [
+        "run",
+        "export_git",
+        "--state",
+        "s3://old-state-store",
+        "--all-clusters",
+    ];
+    let mut command = shop.command(&from);
+    command.args(["--to", "repo/other"]).envs(double.env());
+    Ended::of(command).with(0);
+    assert!(shop.desk.tree("repo/other") == shop.desk.tree("repo/store"));
+    let requests = double.requests();
+    assert!(!requests.iter().any(|request| is_write(&request.op)));
+    // What is left out is not even read.
+    let reads = requests.iter().filter(|request| request.op == "GetObject");
+    let mut keys = reads.map(|request| request.key.as_str());
+    assert!(!keys.any(|key| key.contains("/secrets/") || key.contains("/pki/private/")));
+}
+
+#[test]
+fn backups_are_never_in_the_clear() {
+    let shop = Shop::new(&sample());
+    shop.export(&["--with-backups"])
+        .with(3)
+        .says("--encrypt-to");
+    assert_eq!(shop.desk.tree_size("repo/store"), 0);
+}
+
+#[test]
+fn a_secret_key_given_as_a_recipient_is_not_repeated() {
+    let shop = Shop::new(&sample());
+    let key = shop.desk.read("key");
+    let ended = shop.export(&["--encrypt-to", &key]).with(1);
+    assert!(!format!("{ended:?}").contains(&key), "{ended:?}");
 }

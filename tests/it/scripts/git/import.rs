@@ -293,3 +293,38 @@ fn a_folder_without_a_manifest() {
         .says("kstate-export.json");
     assert!(shop.desk.tree("store") == sample());
 }
+
+#[test]
+fn a_plan_of_it_can_be_applied() {
+    let shop = exported();
+    edit(
+        &shop,
+        &format!("repo/store/{GROUP}"),
+        "maxSize: ",
+        "maxSize: 1",
+    );
+    let args = ["import_git", "--from", "repo/store", "--state", "store"];
+    let mut plan = vec!["plan", "-o", "plan"];
+    plan.extend(args);
+    shop.run(&plan).with(6).says("~ spec.maxSize: ");
+    shop.run(&["apply", "plan", "--yes"]).with(0);
+    let group = shop.desk.read(&format!("repo/store/{GROUP}"));
+    assert_eq!(shop.desk.read(&format!("store/{GROUP}")), group);
+}
+
+/// Whoever can change the folder can name anything in the manifest.
+#[test]
+fn a_manifest_brings_nothing_of_git_or_kstate_into_a_store() {
+    for name in [".git/config", ".kstate/locks/store", "../x", "a//b"] {
+        let shop = exported();
+        shop.desk
+            .write(&format!("repo/store/blue.k8s.example.com/{name}"), "x");
+        let manifest = shop.desk.read("repo/store/kstate-export.json");
+        let line = format!("\"blue.k8s.example.com/{name}\": {{\"sha256\":\"00\"}},\n");
+        let manifest = manifest.replacen('\n', &format!("\n{line}"), 1);
+        shop.desk.write("repo/store/kstate-export.json", manifest);
+        let ended = shop.import("store", &["--yes"]);
+        assert_ne!(ended.code, Some(0), "{name}");
+        assert!(shop.desk.tree("store") == sample(), "{name}");
+    }
+}

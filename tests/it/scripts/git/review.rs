@@ -26,6 +26,9 @@ fn the_copy_leads_nowhere_and_production_is_only_read() {
     for tree in trees() {
         let shop = Shop::new(&tree);
         let double = double_with(&tree);
+        for action in ["PutObject", "DeleteObject"] {
+            double.deny("main", action, "old-state-store", "");
+        }
         for name in clusters(&tree) {
             let ended = review(&shop, &double, &name, &[]).with(0);
             ended.says(&format!("get cluster {name}"));
