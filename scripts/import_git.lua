@@ -253,6 +253,12 @@ local function present(ctx, to, found)
     for _, file in ipairs(found.write) do
       show(file.before and "~" or "+", file)
     end
+    local stopping = ctx.flags.newer == "keep" and { found.conflict } or { found.conflict, found.newer }
+    for _, files in ipairs(stopping) do
+      for _, file in ipairs(files) do
+        show("!", file)
+      end
+    end
     for _, file in ipairs(found.delete) do
       if ctx.flags.delete then
         print("- " .. key_of(file))

@@ -52,7 +52,6 @@ assert(shown == "~ b: 2 → 3\n")
     make: |def, lua| def.sync(lua, show),
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "what a definition takes")]
 fn show(
     _: &Lua,
     (before, after, options): (Option<LuaString>, Option<LuaString>, Options),
@@ -145,3 +144,26 @@ const MASK: Def = Def {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::lua::testing::Bench;
+
+    #[test]
+    fn what_changes_is_shown_and_what_is_secret_or_unseen_is_not() {
+        let script = r#"
+            local show = kstate.diff.show
+            assert(show("a", "a") == "" and show(nil, nil) == "")
+            assert(show(nil, "a: 1\n") == "+a: 1\n" and show("a: 1\n", nil) == "-a: 1\n")
+            assert(show("password: one\n", "password: two\n") == "~ password: changed (hidden)\n")
+            assert(show("one", "two", { secret = true }) == "(a secret: not shown)\n")
+            assert(show("\0", "\1\0") == "(no text)\n")
+            assert(not show("a: 1\n", 'a: "\\e[2J"\n'):find("\27"))
+            assert(not show("x\n", "\27[2J\n"):find("\27"))
+            local long = show(nil, ("line\n"):rep(1000))
+            assert(long:find("more lines\n$") and #long < 1000)
+            assert(kstate.diff.mask("\xff") == "\xff")
+        "#;
+        Bench::new().run(script).unwrap();
+    }
+}

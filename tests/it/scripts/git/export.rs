@@ -1,6 +1,6 @@
 //! `export_git`.
 
-use super::{Shop, assert_holds_none, secrets, trees};
+use super::{Shop, assert_holds_none, is_sealed, secrets, trees};
 use crate::scripts::{double_with, is_write};
 use crate::support::{Ended, clusters, sample};
 
@@ -52,10 +52,7 @@ fn what_did_not_change_keeps_its_ciphertext() {
         shop.export_all().with(0).says("Committed as ");
         let before = shop.desk.tree("repo/store");
         assert_holds_none(&before, &secrets(&tree));
-        let sealed: Vec<_> = before
-            .keys()
-            .filter(|file| file.ends_with(".age"))
-            .collect();
+        let sealed: Vec<_> = before.keys().filter(|file| is_sealed(file)).collect();
         assert!(sealed.len() > 10, "{sealed:?}");
 
         shop.export_all().with(0).says("Nothing to commit.");
@@ -96,7 +93,7 @@ fn other_recipients_get_it_anew() {
         let is_new = before[&file] != bytes;
         assert_eq!(
             is_new,
-            file.ends_with(".age") || file == "kstate-export.json",
+            is_sealed(&file) || file == "kstate-export.json",
             "{file}"
         );
     }
@@ -343,4 +340,24 @@ fn a_secret_key_given_as_a_recipient_is_not_repeated() {
     let key = shop.desk.read("key");
     let ended = shop.export(&["--encrypt-to", &key]).with(1);
     assert!(!format!("{ended:?}").contains(&key), "{ended:?}");
+}
+
+#[test]
+fn an_export_that_was_interrupted_is_finished() {
+    let shop = Shop::new(&sample());
+    let args = ["--encrypt-to", &shop.recipient, "--with-backups"];
+    shop.export(&args).with(0);
+    let before = shop.desk.tree("repo/store");
+    // The manifest is written last.
+    for name in ["kstate-export.json", CONFIG] {
+        std::fs::remove_file(shop.desk.path(&format!("repo/store/{name}"))).expect("removed");
+    }
+    shop.export_all().with(0).says("Committed as ");
+    let after = shop.desk.tree("repo/store");
+    assert!(before.keys().eq(after.keys()));
+    shop.export_all().with(0).says("Nothing to commit.");
+    // What somebody else put there is no leftover.
+    let shop = Shop::new(&sample());
+    shop.desk.write(&format!("repo/store/{TOKEN}.age"), "mine");
+    shop.export(&args).with(3).says(TOKEN);
 }

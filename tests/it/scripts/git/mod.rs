@@ -146,6 +146,11 @@ fn secrets(tree: &Tree) -> Vec<String> {
     secrets
 }
 
+/// Whether a file is an encrypted object.
+fn is_sealed(file: &str) -> bool {
+    file.strip_suffix(".age").is_some()
+}
+
 #[track_caller]
 fn assert_holds_none(tree: &Tree, secrets: &[impl AsRef<str>]) {
     for (key, bytes) in tree {

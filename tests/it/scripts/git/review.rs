@@ -175,3 +175,40 @@ fn what_it_refuses() {
         .says("What would come next");
     assert_eq!(shop.desk.tree_size("copy"), 0);
 }
+
+#[test]
+fn a_cluster_in_two_places_is_copied_from_both() {
+    let name = clusters(&sample()).remove(0);
+    let registry = ["config", "instancegroup/", "clusteraddons/"];
+    let shop = Shop::new(&sample());
+    let double = S3Double::builder()
+        .bucket("old-state-store")
+        .bucket("base")
+        .start();
+    for (key, bytes) in sample() {
+        let Some(file) = key.strip_prefix(&format!("{name}/")) else {
+            continue;
+        };
+        if !registry.iter().any(|part| file.starts_with(part)) {
+            double.put("base", &format!("deep/{key}"), bytes);
+            continue;
+        }
+        let mut text = String::from_utf8(bytes).expect("UTF-8");
+        if file == "config" {
+            let place = format!("\nspec:\n  configBase: s3://base/deep/{name}\n");
+            text = text.replacen("\nspec:\n", &place, 1);
+            assert!(text.contains("s3://base"), "{text}");
+        }
+        double.put("old-state-store", &key, text);
+    }
+    review(&shop, &double, &name, &["--with-secrets"]).with(0);
+    let copy = shop.desk.tree(&format!("copy/{name}"));
+    for (key, bytes) in sample() {
+        let Some(file) = key.strip_prefix(&format!("{name}/")) else {
+            continue;
+        };
+        let is_copied = file != "config" && !file.starts_with("backups/");
+        assert!(!is_copied || copy.get(file) == Some(&bytes), "{file}");
+    }
+    assert!(!String::from_utf8_lossy(&copy["config"]).contains("s3://base"));
+}
