@@ -125,6 +125,7 @@ local function check_ignored(work, planned)
   for file, key in pairs(planned.files) do
     files[#files + 1] = key and file or nil
   end
+  table.sort(files)
   local ended = run_git(work.top, { "check-ignore", "-z", "--stdin" }, { read_only = true, stdin = paths_of(work, files) })
   if ended.code > 1 then
     failed(work.top, ended)

@@ -104,7 +104,7 @@ local function say(ctx, to, name, omitted, kept, naming)
     log.warn(("left as it is: %s is %s"):format(reference.path, reference.value))
   end
   if #naming > 0 then
-    log.warn(("%d generated files still name production, such as %s; kOps writes them anew, and reads none of them to plan an update"):format(#naming, naming[1]))
+    log.warn(("%d generated files still name production, such as %s; kOps writes them anew, and is led by none of them"):format(#naming, naming[1]))
   end
   if #omitted > 0 then
     log.info(("%d secrets are left out, such as %s; with --with-secrets they are copied too"):format(#omitted, omitted[1]))

@@ -1,5 +1,7 @@
 //! `export_git`.
 
+use kstate::store::{Algorithm, Checksum};
+
 use super::{Shop, assert_holds_none, is_sealed, secrets, trees};
 use crate::scripts::{double_with, is_write};
 use crate::support::{Ended, clusters, sample};
@@ -54,6 +56,13 @@ fn what_did_not_change_keeps_its_ciphertext() {
         assert_holds_none(&before, &secrets(&tree));
         let sealed: Vec<_> = before.keys().filter(|file| is_sealed(file)).collect();
         assert!(sealed.len() > 10, "{sealed:?}");
+        // A short secret could be guessed from its plain hash.
+        let manifest = shop.desk.read("repo/store/kstate-export.json");
+        for file in sealed {
+            let plain = &tree[file.strip_suffix(".age").expect("sealed")];
+            let sum = Checksum::of(Algorithm::Sha256, plain).hex();
+            assert!(!manifest.contains(&sum), "{file}");
+        }
 
         shop.export_all().with(0).says("Nothing to commit.");
         assert!(shop.desk.tree("repo/store") == before);
