@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shipped_script_is_embedded() {
+    fn every_shipped_script_and_module_is_embedded() {
         for (folder, prefix) in [("scripts", ""), ("scripts/lib", "lib.")] {
             let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
             #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
@@ -86,24 +86,11 @@ mod tests {
                 if path.extension().is_some_and(|ending| ending == "lua") {
                     let name = path.file_stem().and_then(|name| name.to_str());
                     let name = format!("{prefix}{}", name.expect("a name"));
-                    assert!(embedded(&name).is_some(), "{name}");
+                    assert!(module(&name).is_some(), "{name}");
                 }
             }
         }
         assert!(names().all(|name| !name.starts_with("lib.")));
-    }
-
-    #[test]
-    fn every_module_of_the_scripts_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib");
-        #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
-        let entries = std::fs::read_dir(folder).expect("the folder");
-        for entry in entries {
-            let path = entry.expect("an entry").path();
-            let name = path.file_stem().and_then(|name| name.to_str());
-            let name = format!("lib.{}", name.expect("a name"));
-            assert!(module(&name).is_some(), "{name}");
-        }
     }
 
     #[test]
