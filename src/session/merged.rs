@@ -150,9 +150,13 @@ fn levels(own: Own, options: &ListOptions) -> BTreeMap<String, Level> {
             levels.insert(name, level);
         }
     }
-    if let Some(after) = &options.start_after {
-        // A folder at which a listing stopped is skipped whole.
-        levels.retain(|name, _| name > after);
+    // A folder at which a listing stopped is skipped whole.
+    if let Some(folder) = options
+        .start_after
+        .as_ref()
+        .filter(|after| after.ends_with('/'))
+    {
+        levels.remove(folder);
     }
     levels
 }

@@ -211,9 +211,14 @@ impl Overlay {
             return merge(base.peekable(), own);
         }
         let store = self.clone();
+        let after = options.start_after.clone();
         let is_empty = move |folder: &str| {
-            let below = folder.trim_end_matches('/');
-            let mut listing = store.merged(ListOptions::recursive(below));
+            // A listing may begin in the middle of a folder.
+            let inside = after.clone().filter(|after| after.starts_with(folder));
+            let mut listing = store.merged(ListOptions {
+                start_after: inside,
+                ..ListOptions::recursive(folder.trim_end_matches('/'))
+            });
             async move { Ok(listing.next().await.transpose()?.is_none()) }
         };
         next_level(base, own, &options, is_empty)
