@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::task::Poll;
 
 use mlua::chunk::ChunkMode;
 use mlua::{
@@ -19,6 +20,7 @@ use super::watch::Stopper;
 use super::{inspect, modules};
 use crate::session::Mode;
 use crate::session::permissions::Grants;
+use crate::store::Store;
 
 /// How many instructions run between two looks at the rest of the world.
 const INSTRUCTIONS: u32 = 100_000;
@@ -202,6 +204,28 @@ pub(super) async fn on_io<T: Send + 'static>(
     (&mut task.0)
         .await
         .map_err(|error| ScriptError::new("other", format!("an internal task failed: {error}")))
+}
+
+/// As [`on_io`], for a call of a store. One in this process's memory answers at once, and the way
+/// to another thread and back would take ten times as long as the answer.
+pub(super) async fn on_store<T: Send + 'static>(
+    lua: &Lua,
+    store: &dyn Store,
+    call: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ScriptError> {
+    if !store.capabilities().ephemeral {
+        return on_io(lua, call).await;
+    }
+    of(lua).may_work()?;
+    let mut call = Box::pin(call);
+    let first = std::future::poll_fn(|context| {
+        let _io = of(lua).host.io.enter();
+        Poll::Ready(call.as_mut().poll(context))
+    });
+    match first.await {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => on_io(lua, call).await,
+    }
 }
 
 /// Ends what cancelled functions left waiting inside coroutines of the script.

@@ -1,6 +1,10 @@
 //! The shipped scripts through the built binary.
 
 use super::{Service, run};
+use crate::scripts::configure::{
+    BLUE, configuring,
+    together::{assert_all_labels, labels},
+};
 use crate::scripts::{MOVE, RETIRE, assert_moved};
 use crate::support::{Desk, Ended, Tree, clusters, sample, ten_clusters};
 
@@ -50,6 +54,35 @@ async fn tour(tree: Tree) {
 
     assert!(desk.tree("old") == tree, "the folder was touched");
     assert!(ceph.tree(&first).await == there, "the bucket was touched");
+}
+
+/// 64 processes each add a label to one cluster, 16 at a time.
+async fn labels_are_kept(service: Service) {
+    let name = service.bucket().await;
+    let desk = Desk::new();
+    desk.write_tree("old", &sample());
+    let services = [&service];
+    run(
+        &desk,
+        &services,
+        &["cp", "-r", "-q", &desk.arg("old"), &service.url(&name)],
+    )
+    .with(0);
+    let store = service.url(&name);
+    labels(|set| {
+        let mut run = configuring(&desk, &store, BLUE, &["--set", set]);
+        run.envs(service.env());
+        run
+    });
+    let tree = service.tree(&name).await;
+    let config = &tree[&format!("{BLUE}/config")];
+    assert_all_labels(std::str::from_utf8(config).expect("UTF-8"));
+}
+
+#[ignore = "needs the servers of tests/servers"]
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_that_add_a_label_on_radosgw_none_is_lost() {
+    labels_are_kept(Service::radosgw()).await;
 }
 
 #[ignore = "needs the servers of tests/servers"]

@@ -1,6 +1,6 @@
 //! The shipped scripts, run as a user runs them.
 
-mod configure;
+pub(crate) mod configure;
 mod git;
 mod kill;
 mod move_bucket;

@@ -250,7 +250,8 @@ assert(store:stat("a").size == 5 and store:stat("b") == nil)
 async fn stat(lua: &Lua, this: &AnyUserData, key: String) -> mlua::Result<Option<store::Meta>> {
     let store = of(this)?;
     let key = key_of(&store, "stat", &key)?;
-    match vm::on_io(lua, async move { store.stat(&key).await }).await? {
+    let asked = Arc::clone(&store);
+    match vm::on_store(lua, &*store, async move { asked.stat(&key).await }).await? {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if error.is_missing_key() => Ok(None),
         Err(error) => Err(error.into()),
@@ -346,7 +347,9 @@ async fn write(
         ..WriteOptions::default()
     };
     let body = Body::from(bytes.as_bytes().to_vec());
-    let result = vm::on_io(&lua, async move { store.write(&key, body, how).await }).await?;
+    let asked = Arc::clone(&store);
+    let work = async move { asked.write(&key, body, how).await };
+    let result = vm::on_store(&lua, &*store, work).await?;
     match result {
         Ok(meta) => or_conflict(&lua, Ok(convert::meta(&lua, &meta)?)),
         Err(error) => or_conflict::<Value>(&lua, Err(error)),
@@ -394,8 +397,9 @@ async fn delete(
         Some(tag) => Precondition::IfMatch(Tag(tag)),
         None => Precondition::None,
     };
-    let work = async move { store.delete(&key, precondition).await };
-    let result = vm::on_io(&lua, work).await?;
+    let asked = Arc::clone(&store);
+    let work = async move { asked.delete(&key, precondition).await };
+    let result = vm::on_store(&lua, &*store, work).await?;
     or_conflict(&lua, result.map(|()| true))
 }
 

@@ -1,5 +1,7 @@
 //! Reading an object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
@@ -60,9 +62,10 @@ async fn read(
         range: range(&options)?,
         if_match: options.get("if_match")?.map(Tag),
     };
+    let asked = Arc::clone(&store);
     let work = async move {
-        let url = store.url().to_owned();
-        let object = store.read(&key, how).await?;
+        let url = asked.url().to_owned();
+        let object = asked.read(&key, how).await?;
         let bytes = object.body.collect(limit).await;
         // A limit of ours knows no place, the store's own errors do.
         bytes.map_err(|error| match error.store() {
@@ -70,7 +73,7 @@ async fn read(
             _ => error,
         })
     };
-    let result = vm::on_io(&lua, work).await?;
+    let result = vm::on_store(&lua, &*store, work).await?;
     match result {
         Err(error) if error.is_missing_key() => Ok(MultiValue::from_iter([Value::Nil])),
         Ok(bytes) => string(&lua, bytes).map(|text| MultiValue::from_iter([text])),

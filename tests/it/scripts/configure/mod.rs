@@ -1,16 +1,16 @@
 //! `configure_cluster`: just what is given changes.
 
 mod create;
-mod together;
+pub(crate) mod together;
 
 use std::process::Command;
 
 use crate::support::{Desk, Ended, Tree, changed_lines, sample, ten_clusters};
 
 const SCRIPT: &str = "scripts/configure_cluster.lua";
-const BLUE: &str = "blue.k8s.example.com";
+pub(crate) const BLUE: &str = "blue.k8s.example.com";
 
-fn configuring(desk: &Desk, store: &str, cluster: &str, more: &[&str]) -> Command {
+pub(crate) fn configuring(desk: &Desk, store: &str, cluster: &str, more: &[&str]) -> Command {
     let mut args = vec!["run", SCRIPT, cluster, "--state", store, "--yes"];
     args.extend(more);
     desk.kstate(&args)

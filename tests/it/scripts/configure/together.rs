@@ -66,7 +66,7 @@ fn a_contradiction_is_shown_with_both_sides() {
 }
 
 /// Lets 64 processes each add a label, 16 at a time; gives the config then.
-fn labels(start: impl Fn(&str) -> Command) {
+pub(crate) fn labels(start: impl Fn(&str) -> Command) {
     for round in 0..4 {
         let children = (0..16).map(|n| {
             let set = format!("spec.cloudLabels.k{0}=v{0}", round * 16 + n);
@@ -83,7 +83,7 @@ fn labels(start: impl Fn(&str) -> Command) {
 }
 
 #[track_caller]
-fn assert_all_labels(config: &str) {
+pub(crate) fn assert_all_labels(config: &str) {
     for n in 0..64 {
         assert!(
             config.contains(&format!("    k{n}: v{n}\n")),
