@@ -59,7 +59,8 @@ end
 local function groups(cluster, is_wanted)
   local found = {}
   for _, file in ipairs(cluster.files) do
-    if file.kind == "InstanceGroup" and is_wanted(tostring(spec_of(file).role)) then
+    local spec = file.kind == "InstanceGroup" and spec_of(file)
+    if spec and is_wanted(tostring(spec.role), spec) then
       found[#found + 1] = file
     end
   end
@@ -96,7 +97,10 @@ local function change(ctx, file, changes)
 end
 
 local function read(ctx)
-  local cluster = { name = ctx.args.cluster, files = {} }
+  local cluster = { name = ctx.args.cluster:gsub("/$", ""), files = {} }
+  if cluster.name == "" or cluster.name:find("/", 1, true) or cluster.name:find("^%.") then
+    refuse(("'%s' is no name of a cluster"):format(ctx.args.cluster))
+  end
   cluster.store = store.open(ctx.flags.state or "state")
   local listed = config.list(cluster.store, cluster.name)
   cluster.is_new = listed[1] == nil or listed[1].kind ~= "Cluster"
@@ -121,6 +125,13 @@ local function create(ctx, cluster)
     not_there(cluster)
   elseif ctx.flags.kubernetes_version == nil then
     refuse("a new cluster needs a version of Kubernetes", "say it with --kubernetes-version; kOps would ask the channel")
+  end
+  -- What is left of a cluster that lost its config: a new one would find its keys and etcd backups.
+  for entry in cluster.store:list(cluster.name) do
+    local name = entry.prefix or entry.key
+    if name ~= cluster.name .. "/instancegroup/" and name ~= cluster.name .. "/clusteraddons/" then
+      refuse(("%s has no config, but %s is there"):format(cluster.name, name), "bring its config back (kstate undo, a backup), or delete what is left of it")
+    end
   end
   for _, file in ipairs(new.files(cluster.name, cluster.store:url(), ctx.flags)) do
     add_file(cluster, file.kind, file.name, file.text)
@@ -158,6 +169,11 @@ local function add_zones(ctx, cluster)
     change(ctx, file, { set = { "spec.subnets+=" .. subnet } })
   end
   for _, zone in ipairs(list(ctx.flags.zones)) do
+    local region = spec.cloudProvider == "aws" and new.aws_region_of(zone)
+    local known = model and model.zone and new.aws_region_of(model.zone)
+    if region and known and region ~= known then
+      refuse(("%s is not in the cluster's region, %s"):format(zone, known), "a cluster has one region")
+    end
     if not (there[zone] or there[new.region_of(zone)]) then
       add(zone, model or { type = "Public", cidr = spec.networkCIDR }, zone)
       if utility then
@@ -176,8 +192,10 @@ local function set_networking(ctx, file, name)
   if now[plugin] == nil then
     sets[1] = "spec.networking=" .. kstate.json.encode(wanted)
     log.warn("kOps can't exchange the network plugin of a running cluster without an outage")
+  elseif name == "cilium-eni" or name == "cilium-etcd" then
+    refuse("the cluster has cilium already, and how it runs can't be changed by a shortcut", "change it field by field: --set spec.networking.cilium.ipam=eni")
   else
-    sets[1] = "spec.networking." .. plugin .. "+=" .. kstate.json.encode(wanted[plugin])
+    return
   end
   if new.has_own_proxy(name) then
     sets[2] = "spec.kubeProxy.enabled=false"
@@ -217,7 +235,10 @@ local function apply_shortcuts(ctx, cluster)
     set_networking(ctx, file, flags.networking)
   end
 
-  local nodes, masters = groups(cluster, is_node), groups(cluster, is_control_plane)
+  local function has_size(role, spec)
+    return is_node(role) and spec.manager ~= "Karpenter"
+  end
+  local nodes, masters = groups(cluster, has_size), groups(cluster, is_control_plane)
   if #nodes == 0 and (flags.node_size or flags.node_count or flags.node_image) then
     refuse(cluster.name .. " has no instance group of nodes", "--instance-group NAME --role Node makes one")
   end
@@ -234,6 +255,13 @@ local function apply_shortcuts(ctx, cluster)
     return
   end
   for i, group in ipairs(flags.node_count and nodes or {}) do
+    local spec = spec_of(group)
+    if spec.minSize ~= spec.maxSize then
+      refuse(
+        ("%s grows and shrinks by itself, from %s to %s"):format(group.name, tostring(spec.minSize), tostring(spec.maxSize)),
+        ("--instance-group %s --set spec.minSize=… --set spec.maxSize=… changes that"):format(group.name)
+      )
+    end
     local count = flags.node_count // #nodes + (i <= flags.node_count % #nodes and 1 or 0)
     change(ctx, group, { set = { "spec.minSize=" .. count, "spec.maxSize=" .. count } })
   end
@@ -277,8 +305,15 @@ local function merge_file(ctx, cluster, path)
     refuse("there is no file " .. path)
   end
   local done = {}
-  for _, document in ipairs(yaml.decode_all(text)) do
+  local ok, documents = pcall(yaml.decode_all, text)
+  if not ok then
+    refuse(path .. ": " .. documents.message)
+  end
+  for _, document in ipairs(documents) do
     local is_part = type(document) == "table"
+    if not is_part and document ~= kstate.null then
+      refuse(path .. " has something that is no manifest: " .. tostring(document):sub(1, 40))
+    end
     local kind = is_part and (document.kind or "Cluster")
     local name = is_part and table_of(document.metadata).name or nil
     if kind == "Cluster" and name ~= nil and name ~= cluster.name then
@@ -298,10 +333,16 @@ local function merge_file(ctx, cluster, path)
       note(file, made(config.merge, file.text, text, { kind = kind, name = name, file = path, force_unknown = ctx.flags.force_unknown }))
     end
   end
+  if next(done) == nil then
+    refuse("there is no manifest in " .. path)
+  end
 end
 
 local function change_all(ctx, cluster)
   local flags = ctx.flags
+  if #flags.instance_group == 0 and (flags.role or flags.subnet and #flags.subnet > 0) then
+    refuse("--role and --subnet are about an instance group that is made", "name it with --instance-group")
+  end
   if cluster.is_new and (#flags.file == 0 or #flags.zones > 0) then
     create(ctx, cluster)
   end
@@ -372,8 +413,13 @@ end
 local function write(ctx, cluster, files)
   local written = kstate.array({})
   for _, file in ipairs(files) do
-    local saved, err = config.save(cluster.store, file.entry, file.text, { force_unknown = ctx.flags.force_unknown })
-    if saved == nil then
+    local ok, saved, err = pcall(config.save, cluster.store, file.entry, file.text, { force_unknown = ctx.flags.force_unknown })
+    if not ok and not (type(saved) == "table" and saved.kind == "invalid") then
+      error(saved, 0)
+    elseif not ok then
+      -- It was checked before: together with what somebody else wrote meanwhile it is wrong.
+      return written, saved
+    elseif saved == nil then
       show_conflict(err)
       return written, err
     end
@@ -408,6 +454,10 @@ local function main(ctx)
   end
   if err then
     log.error(tostring(err))
+    if #written > 0 then
+      log.error(("%d of %d files were written; run it again when the rest is settled"):format(#written, #files))
+      return 5
+    end
     return 4
   end
   return 0

@@ -42,6 +42,11 @@ local function guess_cloud(flags, zones)
   refuse(("which cloud has the zone %s?"):format(zones[1]), "say it with --cloud")
 end
 
+-- `eu-west-1` of `eu-west-1a`, `us-west-2` of the local zone `us-west-2-lax-1a`.
+local function aws_region_of(zone)
+  return zone:match("^(%a+%-.-%d+)") or zone
+end
+
 local function new_subnets(flags, cloud, zones)
   local subnets = kstate.array({})
   if cloud == "gce" then
@@ -54,6 +59,11 @@ local function new_subnets(flags, cloud, zones)
     -- What kOps takes in a project without other networks.
     subnets[1] = { cidr = "10.0.16.0/20", name = region, region = region, type = flags.topology == "private" and "Private" or "Public" }
     return subnets
+  end
+  for _, zone in ipairs(zones) do
+    if aws_region_of(zone) ~= aws_region_of(zones[1]) then
+      refuse(("%s and %s lie in two regions"):format(zones[1], zone), "a cluster has one region")
+    end
   end
   local private = flags.topology == "private"
   local network = ranges.parse(flags.network_cidr or "172.20.0.0/16")
@@ -147,9 +157,11 @@ local function cluster_manifest(name, store_url, flags, cloud, members)
   if networking == "cilium-etcd" then
     etcd[3] = etcd_cluster("cilium", members, is_aws)
   end
+  local has_dns = flags.topology ~= "private" and (flags.dns == "public" or flags.dns == "private")
   local admins = #flags.admin_access > 0 and list(flags.admin_access) or { "0.0.0.0/0", "::/0" }
   return manifest("Cluster", name, nil, {
-    api = { loadBalancer = { class = is_aws and "Network" or nil, type = "Public" } },
+    -- kOps makes a load balancer where there is no DNS name for the instances, or no way to them.
+    api = has_dns and { dns = {} } or { loadBalancer = { class = is_aws and "Network" or nil, type = "Public" } },
     authorization = { rbac = {} },
     channel = "stable",
     cloudConfig = cloud == "gce" and {} or nil,
@@ -200,6 +212,7 @@ return {
   NETWORKING = NETWORKING,
   has_own_proxy = has_own_proxy,
   region_of = region_of,
+  aws_region_of = aws_region_of,
   manifest = manifest,
   group_manifest = group_manifest,
   files = files,

@@ -1,7 +1,7 @@
 //! What is wrong with the files of a cluster, and what of it was so before a change: an old fault
 //! must not stand in the way of another change.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
@@ -140,11 +140,13 @@ fn compared(
         let parsed = files.iter().copied().filter_map(Parsed::new);
         parsed.collect::<Vec<_>>()
     });
-    let known: HashSet<String> = if before.is_empty() {
-        HashSet::new()
-    } else {
-        find(&before).iter().map(gist).collect()
-    };
+    // Each old finding excuses one new one.
+    let mut known: HashMap<String, usize> = HashMap::new();
+    if !before.is_empty() {
+        for finding in find(&before) {
+            *known.entry(gist(&finding)).or_default() += 1;
+        }
+    }
     let broken = files.iter().filter_map(|file| file.document.as_ref().err());
     let mut all: Vec<Finding> = broken.cloned().collect();
     all.extend(find(&files));
@@ -162,9 +164,13 @@ fn compared(
         .collect();
     all.into_iter()
         .filter(|finding| !(force_unknown && is_of_unknown_field(finding, &kinds)))
-        .map(|finding| Found {
-            known: known.contains(&gist(&finding)),
-            finding,
+        .map(|finding| {
+            let left = known.get_mut(&gist(&finding));
+            let left = left.filter(|left| **left > 0);
+            Found {
+                known: left.map(|left| *left -= 1).is_some(),
+                finding,
+            }
         })
         .collect()
 }
@@ -190,6 +196,20 @@ fn gist(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_fault_excuses_no_new_one_of_its_kind() {
+        let old = GROUP.replace("  typo: 1\n", "  nodeLabels: [1]\n");
+        let group = |taints: &str| format!("{GROUP}  volumes:\n{taints}");
+        let wrong = "  - device: 7\n";
+        let (before, now) = (group(wrong), group(&wrong.repeat(2)));
+        let found = single(file(&now), Some(file(&before)), false);
+        assert!(found.iter().any(Found::stops), "{found:?}");
+        let found = single(file(&before), Some(file(&before)), false);
+        assert!(!found.iter().any(Found::stops), "{found:?}");
+        let found = single(file(&old), Some(file(&old)), false);
+        assert!(!found.iter().any(Found::stops), "{found:?}");
+    }
 
     const GROUP: &str = "apiVersion: kops.k8s.io/v1alpha2\nkind: InstanceGroup\nmetadata:\n  name: nodes\n  labels:\n    kops.k8s.io/cluster: c.example.com\nspec:\n  role: Node\n  typo: 1\n";
 

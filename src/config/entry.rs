@@ -183,8 +183,9 @@ impl Entry {
 
 /// Both changes of a text as one text; else what contradicts itself, by value and by line.
 ///
-/// Values decide. Where the texts merged by line mean the same, they are taken, so that comments
-/// of both sides survive; else the merged values are put into their text.
+/// Values decide. Where the texts merged by line mean the same, they are taken; else the merged
+/// values are put into one of the texts. A comment that one side added is lost in neither case:
+/// it makes a conflict if it can't be kept.
 fn merge(base: &str, ours: &str, theirs: &str) -> Result<String, (Vec<Conflict>, String)> {
     let labels = Labels {
         ours: "yours",
@@ -192,7 +193,7 @@ fn merge(base: &str, ours: &str, theirs: &str) -> Result<String, (Vec<Conflict>,
     };
     let by_line = three_way_text(base, ours, theirs, &labels);
     let documents = [base, ours, theirs].map(Document::parse);
-    let [Ok(base), Ok(ours), Ok(mut merged)] = documents else {
+    let [Ok(base), Ok(ours), Ok(merged)] = documents else {
         return match by_line.conflicts {
             0 => Ok(by_line.text),
             _ => Err((Vec::new(), by_line.text)),
@@ -222,12 +223,31 @@ fn merge(base: &str, ours: &str, theirs: &str) -> Result<String, (Vec<Conflict>,
     {
         return Ok(by_line.text);
     }
-    for (part, value) in intended.iter().enumerate() {
-        if merged.apply(part, value).is_err() {
-            return Err((Vec::new(), by_line.text));
+    // The merged values in their text, or in ours: whichever loses nobody's comment.
+    let (our_text, their_text) = (ours.text().to_owned(), merged.text().to_owned());
+    let sides = [(merged, &our_text), (ours, &their_text)];
+    for (mut document, other) in sides {
+        let values = intended.iter().enumerate();
+        let applied = values
+            .into_iter()
+            .try_for_each(|(part, value)| document.apply(part, value));
+        let mut added = comments(other).filter(|comment| !base.text().contains(comment));
+        if applied.is_ok() && added.all(|comment| document.text().contains(comment)) {
+            return Ok(document.text().to_owned());
         }
     }
-    Ok(merged.text().to_owned())
+    Err((Vec::new(), by_line.text))
+}
+
+/// What may be a comment, at the end of a line or on one of its own.
+fn comments(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let at = match line.find(" #") {
+            _ if line.starts_with('#') => 0,
+            at => at? + 1,
+        };
+        Some(line[at..].trim_end())
+    })
 }
 
 #[cfg(test)]
@@ -266,7 +286,7 @@ mod tests {
             .save(&*store, &theirs, |_| Ok(()))
             .await
             .expect("theirs");
-        let ours = BASE.replace("max: 1", "max: 2 # ours");
+        let ours = BASE.replace("max: 1", "max: 2");
         let saved = entry.save(&*store, &ours, |_| Ok(())).await.expect("ours");
         let now = Entry::load(&*store, &entry.key).await.expect("both").text;
         let written = Saved::Written {
@@ -307,6 +327,20 @@ mod tests {
         );
         let now = Entry::load(&*store, &entry.key).await.expect("theirs");
         assert_eq!(now.text, theirs, "nothing was written");
+    }
+
+    #[test]
+    fn no_comment_is_lost_without_a_word() {
+        let base = "a: 1\nb: 1\n";
+        let theirs = "a: 1\nb: 2 # theirs\n";
+        let merged = merge(base, "# why\na: 2 # ours\nb: 1\n", theirs);
+        assert!(merged.is_err(), "{merged:?}");
+        let merged = merge(base, "a: 1 # only a comment\nb: 1\n", theirs);
+        assert!(merged.is_err(), "{merged:?}");
+        let merged = merge(base, "a: 2\nb: 1\n", theirs);
+        assert_eq!(merged.as_deref(), Ok("a: 2\nb: 2 # theirs\n"));
+        let merged = merge(base, "a: 2 # ours\nb: 1\n", "a: 1\nb: 2\n");
+        assert_eq!(merged.as_deref(), Ok("a: 2 # ours\nb: 2\n"));
     }
 
     #[tokio::test]

@@ -75,16 +75,35 @@ pub fn lay_over(document: &mut Document, part: usize, patch: &Value) -> Result<V
 
 /// Removes the keys that are null in the patch.
 fn drop_nulls(merged: &mut Value, patch: &Value) {
-    let (Some(merged), Some(patch)) = (merged.as_mapping_mut(), patch.as_mapping()) else {
-        return;
-    };
-    for (key, value) in patch {
-        if value.is_null() {
-            merged.shift_remove(key);
-        } else if let Some(merged) = merged.get_mut(key) {
-            drop_nulls(merged, value);
+    match (merged, patch) {
+        (Value::Mapping(merged), Value::Mapping(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    merged.shift_remove(key);
+                } else if let Some(merged) = merged.get_mut(key) {
+                    drop_nulls(merged, value);
+                }
+            }
         }
+        (Value::Sequence(merged), Value::Sequence(patch)) => {
+            for element in patch {
+                let made = merged.iter_mut().filter(|merged| came_of(merged, element));
+                made.for_each(|merged| drop_nulls(merged, element));
+            }
+        }
+        _ => {}
     }
+}
+
+/// Whether an element of a list has all that an element of a patch says.
+fn came_of(merged: &Value, patch: &Value) -> bool {
+    let (Value::Mapping(merged), Value::Mapping(patch)) = (merged, patch) else {
+        return false;
+    };
+    patch.iter().all(|(key, value)| match value {
+        Value::Mapping(_) | Value::Sequence(_) => merged.contains_key(key),
+        value => merged.get(key) == Some(value),
+    })
 }
 
 /// The paths at which two values differ, no deeper than one of them goes.

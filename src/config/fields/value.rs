@@ -92,17 +92,28 @@ pub fn unquoted(part: &str) -> &str {
 fn map(field: Field, text: &str) -> Result<Value, Refusal> {
     let mut entries = Mapping::new();
     for part in parts(text)? {
-        let Some((key, value)) = part.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        let Some((key, value)) = entry(part).filter(|(key, _)| !key.is_empty()) else {
             return Err(Refusal::new("must be a map")
                 .hint("write it like key=value,other=value or {key: value}"));
         };
-        let key = Value::String(key.trim().to_owned());
+        let key = Value::String(key.to_owned());
         let value = element(field, value.trim())?;
         if entries.insert(key, value).is_some() {
             return Err(Refusal::new("names a key twice"));
         }
     }
     Ok(Value::Mapping(entries))
+}
+
+/// The two sides of an entry; a key in quotes may have anything in it.
+fn entry(part: &str) -> Option<(&str, &str)> {
+    let part = part.trim_start();
+    let quote = part.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let Some(quote) = quote else {
+        return part.split_once('=').map(|(key, value)| (key.trim(), value));
+    };
+    let (key, rest) = part[1..].split_once(quote)?;
+    Some((key, rest.trim_start().strip_prefix('=')?))
 }
 
 /// The parts of a text between its commas, but for those in quotes or brackets.

@@ -30,6 +30,13 @@ const ISSUER: [&[&str]; 3] = [
     &["spec", "kubeAPIServer", "serviceAccountIssuer"],
 ];
 
+/// Where kOps reads and writes the cluster's keys, secrets and state.
+const LOCATIONS: [&[&str]; 3] = [
+    &["spec", "configBase"],
+    &["spec", "keyStore"],
+    &["spec", "secretStore"],
+];
+
 /// What a new version of a `Cluster` or an `InstanceGroup` changes that can't be changed. The
 /// findings are places in the new version.
 #[must_use]
@@ -43,6 +50,17 @@ pub fn change(old: Object<'_>, new: Object<'_>) -> Vec<Finding> {
     if kind == Some("Cluster") {
         etcd(&mut report, old);
         network(&mut report, old);
+        for path in LOCATIONS {
+            if let (Some(before), Some(now)) = (old.text(path), new.text(path))
+                && before.trim_end_matches('/') != now.trim_end_matches('/')
+            {
+                let path = at(path);
+                let message = format!(
+                    "{path} changes: kOps makes new keys and tokens there if it finds none"
+                );
+                report.warning(&path, message);
+            }
+        }
         for path in ISSUER {
             let before = old.text(path);
             if before.is_some() && before != new.text(path) {

@@ -15,6 +15,7 @@ use crate::lua::data;
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
 use crate::lua::yaml_data;
+use crate::merge::document::Document;
 use crate::merge::three_way::Conflict;
 use crate::store::{self, Error, ErrorKind, Key, ListOptions, Store, Tag};
 
@@ -243,6 +244,13 @@ fn refuse(store: &dyn Store, entry: &Entry, text: &str, force_unknown: bool) -> 
         label: &label,
         text,
     };
+    if check::kind_of(&label).is_none()
+        && let Err(fault) = Document::parse(text)
+    {
+        let message = format!("it is no YAML: {fault}");
+        return Err(Error::new(ErrorKind::Invalid, "write", message)
+            .at(store.url(), Some(entry.key.as_str())));
+    }
     let before = entry.tag.is_some().then(|| file(entry.text.as_str()));
     let found = check::single(file(text), before, force_unknown);
     let stops: Vec<_> = found.iter().filter(|found| found.stops()).collect();

@@ -81,6 +81,54 @@ fn a_new_cluster_has_what_kops_gives_it() {
 }
 
 #[test]
+fn what_is_left_of_a_cluster_is_no_place_for_a_new_one() {
+    let (desk, store) = desk();
+    std::fs::remove_file(desk.path(&format!("store/{BLUE}/config"))).expect("removed");
+    let before = desk.tree("store");
+    let new = ["--zones", "eu-west-1a", "--kubernetes-version", "1.33.1"];
+    configure(&desk, &store, BLUE, &new)
+        .with(3)
+        .says("has no config, but");
+    assert_eq!(desk.tree("store"), before);
+}
+
+#[test]
+fn a_cluster_in_two_regions_is_refused() {
+    let (desk, store) = desk();
+    let new = [
+        "--zones",
+        "eu-west-1a,us-east-1a",
+        "--kubernetes-version",
+        "1.33.1",
+    ];
+    configure(&desk, &store, "n.example.com", &new)
+        .with(3)
+        .says("two regions");
+    configure(&desk, &store, BLUE, &["--zones", "us-east-1a"])
+        .with(3)
+        .says("is not in the cluster's region");
+    configure(&desk, &store, "../x", &new)
+        .with(3)
+        .says("no name");
+}
+
+#[test]
+fn with_names_in_public_dns_the_api_needs_no_load_balancer() {
+    let (desk, store) = desk();
+    let new = [
+        "--zones",
+        "eu-west-1a",
+        "--kubernetes-version",
+        "1.33.1",
+        "--dns",
+        "public",
+    ];
+    configure(&desk, &store, "n.example.com", &new).with(0);
+    let config = desk.read("store/n.example.com/config");
+    assert!(config.contains("  api:\n    dns: {}\n"), "{config}");
+}
+
+#[test]
 fn a_creation_that_was_interrupted_goes_on() {
     let desk = Desk::new();
     desk.write("store/.keep", "");

@@ -383,6 +383,32 @@ fn real_manifests_change_in_one_line() {
 }
 
 #[test]
+fn null_in_a_file_removes_a_key_also_in_a_list() {
+    let (desk, store) = desk();
+    desk.write(
+        "p.yaml",
+        "spec:\n  subnets:\n  - name: eu-west-1a\n    type: null\n",
+    );
+    configure(&desk, &store, BLUE, &["-f", &desk.arg("p.yaml")]).with(0);
+    let config = desk.read(&format!("store/{BLUE}/config"));
+    assert!(!config.contains("null"), "{config}");
+    desk.write("empty.yaml", "just text\n");
+    configure(&desk, &store, BLUE, &["-f", &desk.arg("empty.yaml")])
+        .with(3)
+        .says("no manifest");
+}
+
+#[test]
+fn keys_in_quotes_lose_them() {
+    let (desk, store) = desk();
+    let set = r#"spec.nodeLabels+="example.com/team"=a"#;
+    let group = ["--instance-group", "nodes", "--set", set];
+    configure(&desk, &store, BLUE, &group).with(0);
+    let nodes = desk.read(&format!("store/{BLUE}/instancegroup/nodes"));
+    assert!(nodes.contains("    example.com/team: a\n"), "{nodes}");
+}
+
+#[test]
 fn a_plan_of_it_is_applied() {
     let (desk, store) = desk();
     let plan = desk.arg("plan");
