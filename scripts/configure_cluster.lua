@@ -388,6 +388,25 @@ local function check(ctx, cluster)
   end
 end
 
+-- Whether the cluster's files are wrong together with what somebody else wrote meanwhile.
+local function is_wrong_together(ctx, cluster)
+  local intended, now = {}, {}
+  for i, file in ipairs(cluster.files) do
+    intended[i] = { label = file.entry.label, text = file.text }
+  end
+  for i, file in ipairs(read(ctx).files) do
+    now[i] = { label = file.entry.label, text = file.text }
+  end
+  local wrong = false
+  for _, finding in ipairs(config.check(now, { before = intended, force_unknown = ctx.flags.force_unknown })) do
+    if finding.stops then
+      wrong = true
+      log.error(finding.text)
+    end
+  end
+  return wrong
+end
+
 local function changed_files(cluster)
   local changed = {}
   for _, file in ipairs(cluster.files) do
@@ -447,9 +466,10 @@ local function main(ctx)
     return 3
   end
   local written, err = write(ctx, cluster, files)
+  local wrong = err == nil and not ctx.dry_run and is_wrong_together(ctx, cluster)
   if ctx.flags.json then
     print(kstate.json.encode({ cluster = cluster.name, written = written }))
-  elseif err == nil and not ctx.dry_run then
+  elseif err == nil and not ctx.dry_run and not wrong then
     print("\nWhat comes next:\n  kops update cluster " .. cluster.name .. " --yes")
   end
   if err then
@@ -458,6 +478,9 @@ local function main(ctx)
       log.error(("%d of %d files were written; run it again when the rest is settled"):format(#written, #files))
       return 5
     end
+    return 4
+  elseif wrong then
+    log.error(("somebody else changed %s meanwhile, and together it is wrong: mend it before kOps sees it"):format(cluster.name))
     return 4
   end
   return 0

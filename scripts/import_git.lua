@@ -25,7 +25,7 @@ local function files_of(ctx, folder, entries)
     chosen = chosen or {}
     chosen[name] = true
   end
-  local files, known, clusters = {}, {}, {}
+  local files, known, clusters, exported = {}, {}, {}, {}
   local function add(cluster, name, entry)
     if not known[cluster .. "/" .. name] then
       known[cluster .. "/" .. name] = true
@@ -35,6 +35,10 @@ local function files_of(ctx, folder, entries)
   for key, entry in pairs(entries) do
     local cluster, name = key:match("^([^/]+)/(.+)$")
     known[key] = entry.left_out and true or nil
+    local file = tree.file(key, entry)
+    if file then
+      exported[file] = true
+    end
     clusters[cluster] = true
     if not entry.left_out and (chosen == nil or chosen[cluster]) then
       add(cluster, name, entry)
@@ -45,7 +49,7 @@ local function files_of(ctx, folder, entries)
     if chosen == nil or chosen[cluster] then
       for object in folder:walk(cluster) do
         local name = object.key and object.key:sub(#cluster + 2)
-        if name and BY_HAND[config.classify(name).class] then
+        if name and not exported[object.key] and BY_HAND[config.classify(name).class] then
           add(cluster, name)
         end
       end
@@ -202,6 +206,8 @@ local function look(ctx, folder, to)
     file.fault = what == "write" and fault_of(file)
     if what == "delete" and file.kind.class == "config" then
       file.fault = key_of(file) .. ": an import deletes no cluster, only kops delete cluster does"
+    elseif what == "delete" and (file.name:find("^pki/") or file.name:find("^backups/")) then
+      file.fault = key_of(file) .. ": an import deletes no keys and no backups: kOps would make new keys, etcd-manager an empty cluster"
     end
     what = file.fault and "fault" or what
     if what then

@@ -119,10 +119,13 @@ local function say(ctx, to, name, omitted, kept, naming)
   print("the cloud in which its machines run is not.")
 end
 
-local function copy(ctx, tree, target, text, manifest)
+local function copy(ctx, from, tree, target, text, manifest)
   local base = base_of(tree, manifest)
-  if base:relation(target) ~= "apart" or tree:relation(target) ~= "apart" then
-    refuse(("%s and %s are not apart"):format(base:url(), target:url()), "name a folder elsewhere")
+  -- In the store itself kOps would take the copy for a cluster.
+  for _, place in ipairs({ base, tree, from }) do
+    if place:relation(target) ~= "apart" then
+      refuse(("%s and %s are not apart"):format(place:url(), target:url()), "name a folder elsewhere")
+    end
   end
   local new, kept = rewritten(tree, target, text, manifest)
   local is_one = base == tree
@@ -161,7 +164,7 @@ local function main(ctx)
   if listed and exists then
     refuse(("%s/config is there already"):format(target:url()), "delete the old copy, or name another folder")
   end
-  local omitted, kept, naming = copy(ctx, tree, target, text, manifest)
+  local omitted, kept, naming = copy(ctx, from, tree, target, text, manifest)
   if ctx.flags.json then
     print(kstate.json.encode({ cluster = name, config_base = target:url(), left_out = kstate.array(omitted), kept = kept, naming = naming }))
   else

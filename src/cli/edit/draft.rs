@@ -146,6 +146,17 @@ impl Draft {
             self.remove();
             return failure;
         }
+        failure.and_hint(self.kept(command))
+    }
+
+    /// Leaves what was only rehearsed; gives the text as it was.
+    pub(super) fn leave(self, command: &[String]) -> String {
+        tracing::info!("{}", self.kept(command));
+        self.origin.text
+    }
+
+    /// Sees to it that the person's text is in the file, and says how to go on with it.
+    fn kept(&self, command: &[String]) -> String {
         // What the person wrote is in the file already, if below notes.
         if !self.is_strange
             && let Err(error) = replace(&self.file, &self.text)
@@ -159,9 +170,7 @@ impl Draft {
         let path = self.file.display().to_string();
         let again = command.iter().map(String::as_str).chain(["--from", &path]);
         let again = shlex::try_join(again).unwrap_or_default();
-        failure.and_hint(format!(
-            "what you wrote is kept in {path}\ngo on with: {again}"
-        ))
+        format!("what you wrote is kept in {path}\ngo on with: {again}")
     }
 
     /// Removes it: what it held is in the store, or nobody wants it. Gives the text that it changed.

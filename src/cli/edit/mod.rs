@@ -109,7 +109,12 @@ impl Edit {
         let ended = self.rounds(&report, &mut draft, &editor);
         match ended {
             Ok(outcome) => {
-                let old = draft.remove();
+                let unwritten = context.dry_run() && matches!(outcome, Outcome::Written { .. });
+                let old = if unwritten {
+                    draft.leave(&self.again(context))
+                } else {
+                    draft.remove()
+                };
                 report.outcome(&old, &outcome)?;
                 Ok(Exit::DONE)
             }

@@ -56,6 +56,16 @@ fn what_somebody_else_wrote_meanwhile_is_merged() {
 }
 
 #[test]
+fn what_is_wrong_only_together_is_said() {
+    let theirs = |text: &str| text.replace("name: eu-west-1a", "name: renamed");
+    let (ended, text) = raced(theirs, &["--node-size", "m7i.large"]);
+    let ended = ended.with(4);
+    ended.says("eu-west-1a");
+    ended.says("together it is wrong");
+    assert!(text.contains("name: renamed"), "{text}");
+}
+
+#[test]
 fn a_contradiction_is_shown_with_both_sides() {
     let theirs = |text: &str| text.replace("channel: stable", "channel: beta");
     let (ended, text) = raced(theirs, &["--set", "spec.channel=alpha"]);

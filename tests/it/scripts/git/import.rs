@@ -56,6 +56,30 @@ fn a_store_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn an_instance_group_that_was_encrypted_comes_back() {
+    let mut tree = sample();
+    let group = tree.get_mut(GROUP).expect("the group");
+    group
+        .extend(b"  additionalUserData:\n  - name: x.sh\n    content: \"password: hunter2abcd\"\n");
+    let shop = Shop::new(&tree);
+    shop.export_all().with(0);
+    assert!(shop.desk.path(&format!("repo/store/{GROUP}.age")).exists());
+    let args = [
+        "run",
+        "import_git",
+        "--from",
+        "repo/store",
+        "--state",
+        "new",
+        "--yes",
+        "--identity",
+        "key",
+    ];
+    shop.run(&args).with(0);
+    assert!(shop.desk.tree("new").get(GROUP) == tree.get(GROUP));
+}
+
+#[test]
 fn edits_in_git_are_shown_and_imported() {
     let shop = exported();
     edit(
@@ -181,6 +205,21 @@ fn deletions_only_when_asked_for_and_never_of_a_cluster() {
     for key in [GROUP, TOKEN] {
         assert!(!shop.desk.path(&format!("store/{key}")).exists(), "{key}");
     }
+    let keys = shop
+        .desk
+        .path("repo/store/blue.k8s.example.com/pki/private/service-account");
+    let kept = std::fs::read_dir(&keys)
+        .expect("keys")
+        .next()
+        .expect("one")
+        .expect("one")
+        .path();
+    let bytes = std::fs::read(&kept).expect("it");
+    std::fs::remove_file(&kept).expect("removed");
+    shop.import("store", &["--yes", "--delete", "--identity", "key"])
+        .with(3)
+        .says("deletes no keys");
+    std::fs::write(&kept, bytes).expect("put back");
     std::fs::remove_file(shop.desk.path(&format!("repo/store/{CONFIG}"))).expect("removed");
     let before = shop.desk.tree("store");
     shop.import("store", &["--yes", "--delete"])

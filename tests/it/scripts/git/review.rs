@@ -22,6 +22,24 @@ fn review(shop: &Shop, double: &S3Double, name: &str, more: &[&str]) -> Ended {
 }
 
 #[test]
+fn a_copy_in_the_store_itself_is_refused() {
+    let shop = Shop::new(&sample());
+    let before = shop.desk.tree("store");
+    let args = [
+        "run",
+        "review_copy",
+        "--state",
+        "store",
+        "--to",
+        "store/review",
+        "--cluster",
+        "blue.k8s.example.com",
+    ];
+    shop.run(&args).with(3).says("not apart");
+    assert!(shop.desk.tree("store") == before);
+}
+
+#[test]
 fn the_copy_leads_nowhere_and_production_is_only_read() {
     for tree in trees() {
         let shop = Shop::new(&tree);
