@@ -215,7 +215,7 @@ fn what_was_there_before_is_not_taken_for_a_write_of_the_run() {
     desk.run(&["run", &script(&desk, &text)]).with(0);
     let id = newest(&desk);
     let told = desk.run(&["history", "show", &id]).with(0).stdout;
-    assert!(!told.contains("/a"), "{told}");
+    assert!(!told.contains("state/a"), "{told}");
     // Interrupted after the first line, so that nothing says how it ended.
     let folder = format!(".local/state/kstate/journal/{id}");
     let log = desk.read(&format!("{folder}/log.jsonl"));
