@@ -220,6 +220,13 @@ fn private() -> fs::Permissions {
 #[expect(clippy::disallowed_methods, reason = "the person's own text")]
 fn read(path: &Path) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| cannot("read", path, error);
+    // A pipe would be waited for without end.
+    let is_file = fs::metadata(path)
+        .map_err(|error| failed(&error))?
+        .is_file();
+    if !is_file {
+        return Err(failed(&"it is no regular file"));
+    }
     let file = fs::File::open(path).map_err(|error| failed(&error))?;
     let mut bytes = Vec::new();
     let limit = LARGEST as u64 + 1;

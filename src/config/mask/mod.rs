@@ -2,7 +2,10 @@
 
 mod tokens;
 
-use tokens::{mask_bearer, mask_encoded_keys, mask_inline_pem, mask_url_password, pem_start};
+use tokens::{
+    mask_bearer, mask_encoded_keys, mask_inline_pem, mask_known_tokens, mask_url_password,
+    pem_start,
+};
 
 const HIDDEN: &str = "<hidden>";
 
@@ -73,7 +76,7 @@ fn mask_line(line: &str, is_forced: bool, state: State) -> (String, State) {
         _ => {}
     }
     let (shown, next) = mask_pairs(line, is_forced);
-    let shown = mask_encoded_keys(mask_url_password(mask_bearer(shown)));
+    let shown = mask_known_tokens(mask_encoded_keys(mask_url_password(mask_bearer(shown))));
     match pem_start(&shown) {
         Some(shown) => (shown, State::Pem),
         None => (mask_inline_pem(shown), next),
@@ -233,6 +236,10 @@ fn is_secret_name(name: &str) -> bool {
     if name == "Data" {
         return true;
     }
+    // DB_PASS, but not bypass or compass.
+    if name.to_ascii_lowercase().rsplit(['_', '-', '.']).next() == Some("pass") {
+        return true;
+    }
     let name: String = name
         .chars()
         .filter(char::is_ascii_alphanumeric)
@@ -353,6 +360,15 @@ mod tests {
                 "export S3_SECRET_ACCESS_KEY=<hidden>\n",
             ),
             ("- --password=s3cr3t --v=2", "- --password=<hidden> --v=2"),
+            ("export DB_PASS=s3cr3t\n", "export DB_PASS=<hidden>\n"),
+            (
+                "x AKIAIOSFODNN7EXAMPLE y, ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+                "x <hidden> y, <hidden>",
+            ),
+            (
+                "compass: north\nbypass: yes\n",
+                "compass: north\nbypass: yes\n",
+            ),
             (
                 "a: {\"apiKey\": \"s3\\\"cr3t\", \"b\": 1}",
                 "a: {\"apiKey\": \"<hidden>\", \"b\": 1}",

@@ -50,6 +50,39 @@ pub(super) fn mask_encoded_keys(mut line: String) -> String {
     line
 }
 
+/// Tokens of services that begin alike, so that they can be found by just that: GitHub's,
+/// GitLab's, Slack's, and AWS's ids of access keys.
+pub(super) fn mask_known_tokens(mut line: String) -> String {
+    const STARTS: [(&str, usize); 10] = [
+        ("ghp_", 36),
+        ("gho_", 36),
+        ("ghs_", 36),
+        ("github_pat_", 40),
+        ("glpat-", 20),
+        ("xoxb-", 20),
+        ("xoxp-", 20),
+        ("hooks.slack.com/services/", 20),
+        ("AKIA", 16),
+        ("ASIA", 16),
+    ];
+    for (start, least) in STARTS {
+        let mut from = 0;
+        while let Some(at) = line[from..].find(start).map(|at| from + at) {
+            let inside = line[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+            let rest = &line[at + start.len()..];
+            let length = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || "_-/".contains(c)))
+                .unwrap_or(rest.len());
+            from = at + start.len();
+            if length >= least && !inside {
+                line.replace_range(at..from + length, HIDDEN);
+                from = at + HIDDEN.len();
+            }
+        }
+    }
+    line
+}
+
 /// `scheme://user:password@host`.
 pub(super) fn mask_url_password(mut line: String) -> String {
     let mut from = 0;

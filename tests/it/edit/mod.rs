@@ -159,6 +159,17 @@ fn programs_read_what_was_done_and_the_editor_does_not_disturb_them() {
 }
 
 #[test]
+fn a_kept_text_that_is_a_pipe_is_refused_at_once() {
+    let desk = desk();
+    let pipe = desk.arg("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    edit(&desk, "true", &[&IG[..], &["--from", &pipe]].concat())
+        .with(1)
+        .says("no regular file");
+}
+
+#[test]
 fn a_dry_run_shows_the_difference_and_writes_nothing() {
     let desk = desk();
     let before = desk.tree("state");
