@@ -121,7 +121,7 @@ end
 
 -- A file that git ignores would silently be in no commit.
 local function check_ignored(work, planned)
-  local files = {}
+  local files = { tree.MANIFEST }
   for file, key in pairs(planned.files) do
     files[#files + 1] = key and file or nil
   end

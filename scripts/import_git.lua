@@ -104,6 +104,11 @@ local function fault_of(file)
     if not is_group or "instancegroup/" .. tostring(group.metadata.name) ~= file.name then
       return label .. ": it is no InstanceGroup of this name, and kOps could list none of the groups then"
     end
+  elseif file.kind.class == "cluster_addons" then
+    local parsed, fault = pcall(kstate.yaml.decode_all, file.bytes)
+    if not parsed then
+      return ("%s: %s"):format(label, fault.message)
+    end
   end
 end
 

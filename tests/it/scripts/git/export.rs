@@ -275,10 +275,12 @@ fn what_looks_like_a_secret_or_like_git_is_not_shown() {
 #[test]
 fn ignored_files_are_told() {
     let shop = Shop::new(&sample());
-    shop.desk.write("repo/.gitignore", "*.age\n");
-    shop.commit_all();
-    shop.export_all().with(3).says(".gitignore");
-    assert_eq!(shop.desk.tree_size("repo/store"), 0);
+    for pattern in ["*.age\n", "*.json\n"] {
+        shop.desk.write("repo/.gitignore", pattern);
+        shop.commit_all();
+        shop.export_all().with(3).says(".gitignore");
+        assert_eq!(shop.desk.tree_size("repo/store"), 0);
+    }
 }
 
 #[test]

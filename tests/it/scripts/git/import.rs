@@ -80,6 +80,20 @@ fn an_instance_group_that_was_encrypted_comes_back() {
 }
 
 #[test]
+fn addons_with_conflict_markers_are_refused() {
+    let mut tree = sample();
+    let addons = "blue.k8s.example.com/clusteraddons/default";
+    tree.insert(addons.to_owned(), b"kind: ConfigMap\n".to_vec());
+    let shop = Shop::new(&tree);
+    shop.export_all().with(0);
+    let before = shop.desk.tree("store");
+    let marked = "<<<<<<< HEAD\nkind: A\n=======\nkind: B\n>>>>>>> x\n";
+    shop.desk.write(&format!("repo/store/{addons}"), marked);
+    shop.import("store", &["--yes"]).with(3).says(addons);
+    assert!(shop.desk.tree("store") == before);
+}
+
+#[test]
 fn edits_in_git_are_shown_and_imported() {
     let shop = exported();
     edit(
