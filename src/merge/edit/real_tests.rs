@@ -115,7 +115,7 @@ fn edits_of_real_files_change_the_lines_concerned() {
 }
 
 #[test]
-#[ignore = "takes a minute in a debug build"]
+#[ignore = "takes 20 s in a debug build; .ci/run runs it"]
 fn edits_of_all_real_files_change_the_lines_concerned() {
     edit_real_files(1, usize::MAX);
 }
