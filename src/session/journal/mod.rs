@@ -1,6 +1,7 @@
 //! What a run is about to change, on the disk before it does: enough to take it back.
 
 mod before;
+mod disk;
 mod log;
 mod record;
 mod runs;
@@ -9,9 +10,7 @@ mod tell;
 mod writer;
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +31,7 @@ use super::opened::{Opened, Reached};
 use super::plan::PlannedLock;
 use crate::store::registry::Env;
 use crate::store::{Error, ErrorKind, Meta, Result};
+use disk::{private_folder, private_folders, reopen, sync_folder, write_json};
 use writer::{Locked, Writer};
 
 /// How a journal is kept.
@@ -466,60 +466,4 @@ fn cannot(folder: &Path, error: io::Error) -> Error {
         .at(folder.display(), None)
         .hint("make room or set XDG_STATE_HOME to a folder that can be written; --no-journal goes on without undo")
         .because(error)
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(folder)
-}
-
-/// Makes what is missing of a way, each folder on the disk before anything is in it.
-fn private_folders(folder: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = folder
-        .ancestors()
-        .take_while(|folder| !folder.exists())
-        .collect();
-    for folder in missing.into_iter().rev() {
-        match private_folder(folder) {
-            // Another run was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-        folder.parent().map_or(Ok(()), sync_folder)?;
-    }
-    Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the journal's own folder")]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-/// Takes back that a run had ended.
-#[expect(clippy::disallowed_methods, reason = "the journal's own file")]
-fn reopen(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(END)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Writes a small file whole, and syncs it.
-#[expect(clippy::disallowed_methods, reason = "the journal's own file")]
-fn write_json(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let temporary = path.with_extension("tmp");
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
 }
