@@ -1,13 +1,14 @@
 #![no_main]
 //! Any text is read or refused, and edited as intended or not at all.
 
-use kstate::merge::document::Document;
-use kstate::merge::path::Selector;
+use kstate_fuzz::merge::document::Document;
+use kstate_fuzz::merge::path::Selector;
+use kstate_fuzz::parts;
 use libfuzzer_sys::fuzz_target;
 use serde_yaml::Value;
 
-fuzz_target!(|input: (&str, &str, &str)| {
-    let (text, path, value) = input;
+fuzz_target!(|input: &str| {
+    let [path, value, text] = parts(input);
     let (Ok(document), Ok(selector)) = (Document::parse(text), path.parse::<Selector>()) else {
         return;
     };
@@ -25,10 +26,13 @@ fuzz_target!(|input: (&str, &str, &str)| {
             assert_eq!(edited.text(), text);
         }
     }
-    if let Ok(intended) = serde_yaml::from_str::<Value>(value) {
+    if let Ok(intended) = Document::parse(value) {
+        let Some(intended) = intended.values().next() else {
+            return;
+        };
         let mut edited = document.clone();
-        match edited.apply(0, &intended) {
-            Ok(()) => assert_eq!(edited.values().next(), Some(&intended)),
+        match edited.apply(0, intended) {
+            Ok(()) => assert_eq!(edited.values().next(), Some(intended)),
             Err(_) => assert_eq!(edited.text(), text),
         }
     }

@@ -1,7 +1,7 @@
 #![no_main]
 //! Any path is read or refused, and prints as what reads as the same.
 
-use kstate::merge::path::Selector;
+use kstate_fuzz::merge::path::Selector;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -259,9 +259,15 @@ fn journal(
     }))
 }
 
+/// What this process was given on its command line.
+pub(super) fn arguments() -> Vec<String> {
+    let args = std::env::args_os().skip(1);
+    args.map(|arg| arg.to_string_lossy().into_owned()).collect()
+}
+
 /// What this process was asked to do.
 pub(super) fn work() -> journal::Work {
-    let args = mask_args(std::env::args().skip(1));
+    let args = mask_args(arguments());
     journal::Work {
         command: mask(&args.join(" ")),
         ..journal::Work::default()

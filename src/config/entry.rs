@@ -17,6 +17,12 @@ const ATTEMPTS: u32 = 500;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
+/// What the sides are called between conflict markers.
+const LABELS: Labels<'_> = Labels {
+    ours: "yours",
+    theirs: "in the store",
+};
+
 /// A text as it was found under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -40,7 +46,7 @@ pub enum Saved {
         /// Whether it has what somebody else changed meanwhile, too.
         merged: bool,
     },
-    /// Somebody else changed the same; nothing was written.
+    /// Somebody else changed the same, or deleted it; nothing was written.
     Clash(Box<Clash>),
 }
 
@@ -107,18 +113,24 @@ impl Entry {
         let mut pause = Duration::from_millis(2);
         for _ in 0..ATTEMPTS {
             let is_ours = theirs.text == self.text;
-            let merged = if is_ours {
-                text.to_owned()
+            let is_deleted = theirs.tag.is_none() && self.tag.is_some();
+            let merged = if is_deleted {
+                // Whatever was changed, only a person can tell whether it shall be made anew.
+                let by_line = three_way_text(&self.text, text, "", &LABELS);
+                Err((Vec::new(), by_line.text))
+            } else if is_ours {
+                Ok(text.to_owned())
             } else {
-                match merge(&self.text, text, &theirs.text) {
-                    Ok(merged) => merged,
-                    Err((conflicts, marked)) => {
-                        return Ok(Saved::Clash(Box::new(Clash {
-                            theirs,
-                            conflicts,
-                            marked,
-                        })));
-                    }
+                merge(&self.text, text, &theirs.text)
+            };
+            let merged = match merged {
+                Ok(merged) => merged,
+                Err((conflicts, marked)) => {
+                    return Ok(Saved::Clash(Box::new(Clash {
+                        theirs,
+                        conflicts,
+                        marked,
+                    })));
                 }
             };
             if merged == theirs.text && theirs.tag.is_some() {
@@ -187,11 +199,7 @@ impl Entry {
 /// values are put into one of the texts. A comment that one side added is lost in neither case:
 /// it makes a conflict if it can't be kept.
 fn merge(base: &str, ours: &str, theirs: &str) -> Result<String, (Vec<Conflict>, String)> {
-    let labels = Labels {
-        ours: "yours",
-        theirs: "in the store",
-    };
-    let by_line = three_way_text(base, ours, theirs, &labels);
+    let by_line = three_way_text(base, ours, theirs, &LABELS);
     let documents = [base, ours, theirs].map(Document::parse);
     let [Ok(base), Ok(ours), Ok(merged)] = documents else {
         return match by_line.conflicts {
@@ -327,6 +335,28 @@ mod tests {
         );
         let now = Entry::load(&*store, &entry.key).await.expect("theirs");
         assert_eq!(now.text, theirs, "nothing was written");
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_deleted_is_not_made_anew() {
+        let (_session, store) = store();
+        let entry = filled(&*store).await;
+        store
+            .delete(&entry.key, Precondition::None)
+            .await
+            .expect("deleted");
+        // Of a mere comment the merged value is that nothing is there.
+        for ours in [BASE.replace('1', "2"), format!("{BASE}# why\n")] {
+            let saved = entry.save(&*store, &ours, |_| Ok(())).await.expect("ours");
+            let Saved::Clash(clash) = saved else {
+                panic!("{saved:?}");
+            };
+            assert_eq!(clash.theirs.tag, None);
+            let marked = format!("<<<<<<< yours\n{ours}=======\n>>>>>>> in the store\n");
+            assert_eq!(clash.marked, marked);
+        }
+        let now = Entry::load(&*store, &entry.key).await.expect("nothing");
+        assert_eq!(now.tag, None);
     }
 
     #[test]

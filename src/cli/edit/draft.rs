@@ -1,18 +1,18 @@
 //! The text that a person works on, in a file that stays until what it holds is in the store.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::macros::format_description;
 
+use super::again::again;
+use super::folder;
 use super::notes::{self, Note};
+use crate::cli::context::arguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::merge::document::LARGEST;
-use crate::session::journal;
 use crate::store::registry::Env;
 
 /// The file beside a draft that says what it was made from. No draft's name begins with a dot.
@@ -33,6 +33,8 @@ pub(super) struct Origin {
 pub(super) struct Draft {
     folder: PathBuf,
     file: PathBuf,
+    /// While it is open nobody else edits or prunes it.
+    _taken: Option<File>,
     /// What it is a change of.
     pub(super) origin: Origin,
     /// The text as the person left it.
@@ -51,52 +53,53 @@ impl Draft {
         origin: Origin,
         text: String,
     ) -> Result<Self, Failure> {
-        let home = home(env)?;
-        let stamp = format_description!("[year][month][day]T[hour][minute][second]");
-        let stamp = OffsetDateTime::now_utc().format(&stamp).unwrap_or_default();
-        let folder = home.join(format!("{stamp}-{:08x}", fastrand::u32(..)));
-        private_folder(&home, true).map_err(|error| cannot("make", &home, &error))?;
-        private_folder(&folder, false).map_err(|error| cannot("make", &folder, &error))?;
-        let draft = Self {
-            file: folder.join(name),
-            folder,
-            text,
-            has_notes: false,
-            is_strange: false,
-            origin,
-        };
+        let draft = Self::at(folder::make(env)?, name, origin, text)?;
         draft.write_origin()?;
         Ok(draft)
     }
 
-    /// The draft that was kept in a file. Of a file that is none, its text as a draft of the
-    /// object as it is now.
-    pub(super) fn resume(env: &Env, name: &str, now: Origin, kept: &Path) -> Result<Self, Failure> {
+    /// The draft of an object that was kept in a file; `None` if the file is no draft.
+    pub(super) fn resume(
+        env: &Env,
+        name: &str,
+        object: &str,
+        kept: &Path,
+    ) -> Result<Option<Self>, Failure> {
         let text = read(kept)?;
-        let folder = kept.parent().unwrap_or(Path::new(""));
-        let Ok(origin) = read(&folder.join(ORIGIN)) else {
-            return Self::new(env, name, now, text);
-        };
-        let origin: Origin = serde_json::from_str(&origin)
-            .map_err(|error| cannot("read", &folder.join(ORIGIN), &error))?;
-        if origin.object != now.object {
+        let file = fs::canonicalize(kept).map_err(|error| cannot("find", kept, &error))?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let origin = folder.join(ORIGIN);
+        if !origin.exists() {
+            return Ok(None);
+        }
+        let origin: Origin = serde_json::from_str(&read(&origin)?)
+            .map_err(|error| cannot("read", &origin, &error))?;
+        if origin.object != object {
             return Err(Failure::usage(format!(
-                "{} is a text for {}, not for {}",
+                "{} is a text for {}, not for {object}",
                 kept.display(),
                 origin.object,
-                now.object
             )));
         }
         let text = notes::take(&text);
-        let file = fs::canonicalize(kept).map_err(|error| cannot("find", kept, &error))?;
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         // A folder is removed in the end, so it must be ours.
-        if folder.parent() != fs::canonicalize(home(env)?).ok().as_deref() {
-            return Self::new(env, name, origin, text);
+        if folder.parent() != fs::canonicalize(folder::home(env)?).ok().as_deref() {
+            return Self::new(env, name, origin, text).map(Some);
         }
+        let name = file.file_name().unwrap_or_default();
+        Self::at(folder, name, origin, text).map(Some)
+    }
+
+    fn at(
+        folder: PathBuf,
+        name: impl AsRef<Path>,
+        origin: Origin,
+        text: String,
+    ) -> Result<Self, Failure> {
         Ok(Self {
+            _taken: folder::take(&folder)?,
+            file: folder.join(name),
             folder,
-            file,
             origin,
             text,
             has_notes: false,
@@ -141,22 +144,17 @@ impl Draft {
     }
 
     /// Keeps the text after a failure, when there is something to lose, and tells where.
-    pub(super) fn keep(self, failure: Failure, command: &[String]) -> Failure {
+    pub(super) fn keep(self, failure: Failure) -> Failure {
         if !self.is_changed() {
             self.remove();
             return failure;
         }
-        failure.and_hint(self.kept(command))
+        failure.and_hint(self.kept(false))
     }
 
-    /// Leaves what was only rehearsed; gives the text as it was.
-    pub(super) fn leave(self, command: &[String]) -> String {
-        tracing::info!("{}", self.kept(command));
-        self.origin.text
-    }
-
-    /// Sees to it that the person's text is in the file, and says how to go on with it.
-    fn kept(&self, command: &[String]) -> String {
+    /// Sees to it that the person's text is in the file, and says how to go on with it: as now,
+    /// or so that it is written at last.
+    pub(super) fn kept(&self, writes: bool) -> String {
         // What the person wrote is in the file already, if below notes.
         if !self.is_strange
             && let Err(error) = replace(&self.file, &self.text)
@@ -167,19 +165,23 @@ impl Draft {
         if let Err(error) = fs::set_permissions(&self.file, private()) {
             tracing::warn!("{}: {error}", self.file.display());
         }
-        let path = self.file.display().to_string();
-        let again = command.iter().map(String::as_str).chain(["--from", &path]);
-        let again = shlex::try_join(again).unwrap_or_default();
-        format!("what you wrote is kept in {path}\ngo on with: {again}")
+        format!(
+            "what you wrote is kept in {}\n{}",
+            self.file.display(),
+            self.go_on(writes)
+        )
     }
 
-    /// Removes it: what it held is in the store, or nobody wants it. Gives the text that it changed.
-    #[expect(clippy::disallowed_methods, reason = "the drafts' own folder")]
-    pub(super) fn remove(self) -> String {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
+    /// How to go on with it.
+    pub(super) fn go_on(&self, writes: bool) -> String {
+        format!("go on with: {}", again(&arguments(), &self.file, writes))
+    }
+
+    /// Removes it: what it held is in the store, or nobody wants it.
+    pub(super) fn remove(&self) {
+        if let Err(error) = folder::remove(&self.folder) {
             tracing::warn!("{} stays: {error}", self.folder.display());
         }
-        self.origin.text
     }
 
     fn write_origin(&self) -> Result<(), Failure> {
@@ -194,31 +196,13 @@ impl Draft {
     }
 }
 
-/// Where drafts lie: below the user's state, which outlives a session and a restart.
-fn home(env: &Env) -> Result<PathBuf, Failure> {
-    let state = journal::Settings::folder(env).map(|journal| journal.with_file_name("edit"));
-    let session = || Some(PathBuf::from(env.get("XDG_RUNTIME_DIR")?).join("kstate/edit"));
-    state.or_else(session).ok_or_else(|| {
-        Failure::new(
-            Exit::FAILED,
-            "there is no folder for the text that is edited",
-        )
-        .hint("set HOME or XDG_STATE_HOME")
-    })
-}
-
-fn private_folder(folder: &Path, with_parents: bool) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(with_parents).mode(0o700).create(folder)
-}
-
 fn private() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o600)
 }
 
 /// Reads a text that a person may have written with anything.
 #[expect(clippy::disallowed_methods, reason = "the person's own text")]
-fn read(path: &Path) -> Result<String, Failure> {
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| cannot("read", path, error);
     // A pipe would be waited for without end.
     let is_file = fs::metadata(path)
@@ -227,7 +211,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     if !is_file {
         return Err(failed(&"it is no regular file"));
     }
-    let file = fs::File::open(path).map_err(|error| failed(&error))?;
+    let file = File::open(path).map_err(|error| failed(&error))?;
     let mut bytes = Vec::new();
     let limit = LARGEST as u64 + 1;
     let read = file.take(limit).read_to_end(&mut bytes);
@@ -255,7 +239,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-fn cannot(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn cannot(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
     let message = format!("cannot {verb} {}: {error}", path.display());
     Failure::new(Exit::FAILED, message)
 }

@@ -1,7 +1,9 @@
 //! `kstate edit`
 
+mod again;
 mod draft;
 mod editor;
+mod folder;
 mod notes;
 mod report;
 mod rules;
@@ -10,7 +12,7 @@ mod target;
 use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -29,6 +31,10 @@ use target::Target;
 
 /// How often a program in the place of a person may try.
 const ROUNDS: usize = 10;
+
+/// An editor that ends sooner than this had no person before it, or still has: some leave a window
+/// open and end.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Changes a cluster, an instance group or any other object in an editor.
 ///
@@ -70,10 +76,15 @@ pub(super) struct Edit {
     lock_wait: Duration,
 }
 
+/// What is said of a text that is left as it was.
+const UNCHANGED: &str = "Edit cancelled: no changes made";
+
 /// How an edit ended well.
 enum Outcome {
     /// Nothing was changed, and why.
     Nothing(&'static str),
+    /// Nothing was changed, by an editor that may not have ended.
+    TooSoon,
     /// The text is written.
     Written {
         text: String,
@@ -99,66 +110,47 @@ impl Edit {
         // Better told now than after an hour in the editor.
         context.session.permit(&*target.store, &target.key)?;
         let editor = Editor::of(context.env())?;
-        let now = context.interruptible(target.load())?;
-        let mut draft = self.draft(context, &target, now)?;
+        let mut draft = self.draft(context, &target)?;
         let report = Report {
             target: &target,
             context,
             show_secrets: self.show_secrets,
         };
-        let ended = self.rounds(&report, &mut draft, &editor);
-        match ended {
-            Ok(outcome) => {
-                let unwritten = context.dry_run() && matches!(outcome, Outcome::Written { .. });
-                let old = if unwritten {
-                    draft.leave(&self.again(context))
-                } else {
-                    draft.remove()
-                };
-                report.outcome(&old, &outcome)?;
-                Ok(Exit::DONE)
-            }
-            Err(failure) => Err(draft.keep(failure, &self.again(context))),
+        let outcome = match self.rounds(&report, &mut draft, &editor) {
+            Ok(outcome) => outcome,
+            Err(failure) => return Err(draft.keep(failure)),
+        };
+        match &outcome {
+            Outcome::TooSoon => tracing::warn!(
+                "the editor ended at once. If its window is still open: save the text there, and\n\
+                 {}\nAn editor that waits needs none of this, such as EDITOR='code --wait'",
+                draft.go_on(false)
+            ),
+            Outcome::Written { .. } if context.dry_run() => tracing::info!("{}", draft.kept(true)),
+            _ => draft.remove(),
         }
+        report.outcome(&draft.origin.text, &outcome)?;
+        Ok(Exit::DONE)
     }
 
-    fn draft(&self, context: &Context, target: &Target, now: Entry) -> Result<Draft, Failure> {
+    fn draft(&self, context: &Context, target: &Target) -> Result<Draft, Failure> {
+        let (env, name, object) = (context.env(), target.file_name(), target.url());
+        if let Some(kept) = &self.from
+            && let Some(draft) = Draft::resume(env, &name, &object, kept)?
+        {
+            return Ok(draft);
+        }
+        let now = context.interruptible(target.load())?;
+        let text = match &self.from {
+            Some(file) => draft::read(file)?,
+            None => now.text.clone(),
+        };
         let origin = Origin {
-            object: target.url(),
+            object,
             tag: now.tag.map(|tag| tag.0),
             text: now.text,
         };
-        let name = target.file_name();
-        if let Some(kept) = &self.from {
-            return Draft::resume(context.env(), &name, origin, kept);
-        }
-        let text = origin.text.clone();
-        Draft::new(context.env(), &name, origin, text)
-    }
-
-    /// The command that goes on with this edit.
-    fn again(&self, context: &Context) -> Vec<String> {
-        let mut words = vec!["kstate".to_owned(), "edit".to_owned()];
-        let config = context.inputs.config_flag.as_ref();
-        for (flag, value) in [
-            ("--config", config.map(|file| file.display().to_string())),
-            ("--state", context.inputs.state_flag.clone()),
-        ] {
-            let value = value.into_iter().flat_map(|value| [flag.to_owned(), value]);
-            words.splice(1..1, value);
-        }
-        words.push(self.what.clone());
-        words.extend(self.name.clone());
-        if let Some(cluster) = &self.cluster {
-            words.extend(["--cluster".to_owned(), cluster.clone()]);
-        }
-        for (flag, is_set) in [
-            ("--force-unknown", self.force_unknown),
-            ("--show-secrets", self.show_secrets),
-        ] {
-            words.extend(is_set.then(|| flag.to_owned()));
-        }
-        words
+        Draft::new(env, &name, origin, text)
     }
 
     /// Opens the editor until the text is written or given up.
@@ -177,23 +169,34 @@ impl Edit {
             Some(_) => context.interruptible(self.look(report.target, draft))?,
             None => None,
         };
-        for _ in 0..if is_person { usize::MAX } else { ROUNDS } {
+        let mut hasty = 0;
+        while hasty < ROUNDS {
             let notes = problem
                 .as_ref()
                 .map(|problem| (problem.title.as_str(), &problem.notes[..]));
             draft.show(notes)?;
             let before = draft.text.clone();
+            let started = Instant::now();
             let edited = io.block_on(editor.edit(draft.file(), context.json));
             let taken = draft.take();
             edited?;
             taken?;
+            let is_too_soon = is_person && started.elapsed() < AT_ONCE;
+            hasty = if is_person && !is_too_soon {
+                0
+            } else {
+                hasty + 1
+            };
             let is_empty = draft
                 .text
                 .trim_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
                 .is_empty();
             match &problem {
+                _ if draft.text == draft.origin.text && is_too_soon => {
+                    return Ok(Outcome::TooSoon);
+                }
                 _ if draft.text == draft.origin.text => {
-                    return Ok(Outcome::Nothing("Edit cancelled: no changes made"));
+                    return Ok(Outcome::Nothing(UNCHANGED));
                 }
                 None if is_empty && self.from.is_none() => {
                     return Ok(Outcome::Nothing("Edit cancelled: the text is empty"));
@@ -280,7 +283,10 @@ impl Edit {
                     marked,
                     conflicts,
                 } = *clash;
-                let problem = Problem::conflict(&conflicts, &marked, theirs.tag.is_none());
+                let problem = match &theirs.tag {
+                    Some(_) => Problem::conflict(&conflicts, &marked, target),
+                    None => Problem::deleted(target),
+                };
                 draft.text = marked;
                 draft.rebase(theirs.tag.map(|tag| tag.0), theirs.text)?;
                 Ok(Attempt::Again(problem))

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use serde_yaml::Value;
 
-use super::Outcome;
 use super::notes::{Note, hunks};
 use super::target::Target;
+use super::{Outcome, UNCHANGED};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{print_json, show_operations};
@@ -29,8 +29,8 @@ pub(super) struct Problem {
     pub(super) title: String,
     /// What it is.
     pub(super) notes: Vec<Note>,
-    /// Both sides, for whoever can't see the text.
-    sides: Vec<String>,
+    /// The same for whoever leaves it so, and doesn't see the text.
+    message: String,
 }
 
 impl Problem {
@@ -42,47 +42,65 @@ impl Problem {
             return None;
         }
         let file = target.url();
-        let notes = findings.iter().map(|finding| note(finding, &file));
+        let notes: Vec<_> = findings
+            .iter()
+            .map(|finding| note(finding, &file))
+            .collect();
+        let message = format!("{file} was not written: the text is wrong");
         Some(Self {
             code: Exit::FAILED,
             title: format!(
                 "{}, nothing is written. Correct the text and save it, or leave it as it is to give up.",
                 count(errors as u64, "error")
             ),
-            notes: notes.collect(),
-            sides: Vec::new(),
+            message: with_lines(message, notes.iter().map(place)),
+            notes,
         })
     }
 
     /// What both sides changed.
-    pub(super) fn conflict(conflicts: &[Conflict], marked: &str, is_deleted: bool) -> Self {
-        let mut sides: Vec<String> = conflicts.iter().map(sides).collect();
-        let notes = sides.iter().map(|text| Note {
-            at: None,
-            text: text.clone(),
-        });
-        let notes = notes.collect();
-        if sides.is_empty() {
-            sides.extend(
-                mask(&hunks(marked).take(SHOWN).collect::<Vec<_>>().join("\n"))
-                    .lines()
-                    .map(str::to_owned),
-            );
-        }
-        let what = if is_deleted {
-            "deleted it"
+    pub(super) fn conflict(conflicts: &[Conflict], marked: &str, target: &Target) -> Self {
+        let url = target.url();
+        let message = format!("somebody else changed the same in {url}; nothing was written");
+        let sides: Vec<String> = conflicts.iter().map(sides).collect();
+        let message = if sides.is_empty() {
+            let hunks = hunks(marked).take(SHOWN).collect::<Vec<_>>().join("\n");
+            with_lines(message, mask(&hunks).lines().map(str::to_owned))
         } else {
-            "changed the same"
+            with_lines(message, sides.iter().cloned())
         };
+        let notes = sides.into_iter().map(|text| Note { at: None, text });
         Self {
             code: Exit::CONFLICT,
-            title: format!(
-                "Somebody else {what} meanwhile. Leave of each conflict below what shall be, without its markers."
-            ),
-            notes,
-            sides,
+            title: "Somebody else changed the same meanwhile. Leave of each conflict below what \
+                    shall be, without its markers."
+                .to_owned(),
+            notes: notes.collect(),
+            message,
         }
     }
+
+    /// What was changed is no more.
+    pub(super) fn deleted(target: &Target) -> Self {
+        Self {
+            code: Exit::CONFLICT,
+            title: "Somebody else deleted it meanwhile. Save it without the markers to make it \
+                    anew, or leave it as it is to give up."
+                .to_owned(),
+            notes: Vec::new(),
+            message: format!(
+                "somebody else deleted {} meanwhile; nothing was written",
+                target.url()
+            ),
+        }
+    }
+}
+
+fn with_lines(mut message: String, lines: impl Iterator<Item = String>) -> String {
+    for line in lines {
+        let _ = write!(message, "\n  {}", visible(&line));
+    }
+    message
 }
 
 /// A finding as a person reads it above the text.
@@ -155,8 +173,11 @@ impl Report<'_> {
             target, context, ..
         } = self;
         match outcome {
-            Outcome::Nothing(_) if context.json => print_json(&self.json(false, false)),
+            Outcome::Nothing(_) | Outcome::TooSoon if context.json => {
+                print_json(&self.json(false, false))
+            }
             Outcome::Nothing(why) => self.say(why),
+            Outcome::TooSoon => self.say(UNCHANGED),
             Outcome::Written {
                 text,
                 merged,
@@ -188,25 +209,13 @@ impl Report<'_> {
 
     /// Tells of a problem that is left as it is.
     pub(super) fn given_up(&self, problem: &Problem) -> Result<Failure, Failure> {
-        let is_conflict = problem.code == Exit::CONFLICT;
         if self.context.json {
             let mut value = self.json(false, false);
-            value["conflict"] = is_conflict.into();
+            value["conflict"] = (problem.code == Exit::CONFLICT).into();
             value["problems"] = problem.notes.iter().map(place).collect();
             print_json(&value)?;
         }
-        let url = self.target.url();
-        let (mut message, lines) = if is_conflict {
-            let message = format!("somebody else changed the same in {url}; nothing was written");
-            (message, problem.sides.clone())
-        } else {
-            let message = format!("{url} was not written: the text is wrong");
-            (message, problem.notes.iter().map(place).collect())
-        };
-        for line in lines {
-            let _ = write!(message, "\n  {}", visible(&line));
-        }
-        Ok(Failure::new(problem.code, message))
+        Ok(Failure::new(problem.code, problem.message.clone()))
     }
 
     fn json(&self, changed: bool, merged: bool) -> serde_json::Value {

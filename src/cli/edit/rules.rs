@@ -40,16 +40,16 @@ struct Other {
 }
 
 impl Rules {
-    /// The rules for a change of a text. For a file that is just a file there are hardly any.
+    /// The rules for a change of a text. A file that is just a file must be YAML if it was.
     pub(super) async fn load(target: &Target, old: &str, force_unknown: bool) -> Result<Self> {
         let mut rules = Self {
             file: target.url(),
             what: target.what.clone(),
             markers: markers(old).len(),
-            old: match target.what {
-                What::File => None,
-                _ => Document::parse(old).ok(),
-            },
+            old: Document::parse(old).ok().filter(|old| match target.what {
+                What::File => is_data(old),
+                _ => true,
+            }),
             others: others(target).await?,
             force_unknown,
             before: HashSet::new(),
@@ -80,12 +80,16 @@ impl Rules {
             });
             return left.collect();
         }
-        if self.what == What::File {
-            return Vec::new();
-        }
+        let is_file = self.what == What::File;
         let new = match Document::parse(text) {
-            Ok(new) => new,
-            Err(fault) => return vec![self.fault(fault)],
+            Ok(new) if !is_file => new,
+            Err(fault) if !is_file || self.old.is_some() => {
+                let mut finding = self.fault(fault);
+                finding.hint = is_file
+                    .then(|| format!("kstate cp - {} writes a text that is no YAML", self.file));
+                return vec![finding];
+            }
+            _ => return Vec::new(),
         };
         let mut findings = self.findings(&new);
         findings.retain(|finding| {
@@ -178,6 +182,12 @@ impl Rules {
             hint: None,
         }
     }
+}
+
+/// Whether a text is YAML by intention: a mere word is, too, as are many sentences.
+fn is_data(document: &Document) -> bool {
+    let mut values = document.values();
+    values.any(|value| value.is_mapping() || value.is_sequence())
 }
 
 /// What makes two findings the same in two versions of a text.

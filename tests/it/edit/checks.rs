@@ -1,6 +1,6 @@
 //! What is wrong is told in the text, and the editor opens again.
 
-use super::{BLUE, CONFIG, IG, NODES, desk, edit, kept, rounds};
+use super::{BLUE, CONFIG, IG, NODES, desk, edit, go_on, kept, rounds};
 
 #[test]
 fn an_error_is_shown_where_it_is_and_corrected() {
@@ -52,14 +52,8 @@ fn what_is_left_wrong_is_kept_for_the_user_alone() {
     assert_eq!(mode(path), 0o600);
     assert_eq!(mode(path.parent().expect("a folder")), 0o700);
     // The errors stand in the text at once, and the text goes when it is written.
-    let (_, again) = ended
-        .stderr
-        .split_once("go on with: kstate ")
-        .expect("a hint");
-    let args: Vec<_> = again.split_whitespace().collect();
     let script = "sed -i 's/maxSize: many/maxSize: 7/' \"$1\"";
-    assert_eq!(args[..2], ["--state", &desk.arg("state")]);
-    edit(&desk, script, &args[2..]).with(0);
+    edit(&desk, script, &go_on(&ended)).with(0);
     assert!(desk.read("shown.3").starts_with("# kstate| 1 error"));
     assert!(desk.read(NODES).contains("maxSize: 7"));
     assert_eq!(kept(&desk), []);
@@ -171,6 +165,42 @@ fn what_is_wrong_elsewhere_stops_nobody() {
     desk.write("good", &good);
     edit(&desk, "cat good > \"$1\"", &["edit", "cluster", BLUE]).with(0);
     assert_eq!(desk.read(CONFIG), good);
+}
+
+#[test]
+fn a_file_that_was_yaml_stays_yaml() {
+    let desk = desk();
+    let addons = desk.arg(&format!("state/{BLUE}/clusteraddons/default"));
+    let script = "case $round in
+      1) printf 'spec: [\\n' >> \"$1\" ;;
+      2) sed -i '/^spec: \\[/d' \"$1\"; echo '# seen' >> \"$1\" ;;
+    esac";
+    edit(&desk, script, &["edit", &addons]).with(0);
+    assert!(desk.read("shown.2").starts_with("# kstate| 1 error"));
+    let addons = format!("state/{BLUE}/clusteraddons/default");
+    let now = desk.read(&addons);
+    assert!(
+        now.ends_with("# seen\n") && !now.contains("kstate|"),
+        "{now}"
+    );
+    for (before, after, code) in [
+        ("a: 1\n", "a: 1\n b: 2\n", 1),
+        ("{\"a\": 1}", "{\"a\": 1", 1),
+        ("- a\n---\n- b\n", "- a\n---\n- b: {\n", 1),
+        // These were none, or are sentences.
+        ("a: [\n", "a: {\n", 0),
+        ("some text\n", "a note: so: there\n", 0),
+        ("", "a: b: c\n", 0),
+    ] {
+        desk.write(&addons, before);
+        desk.write("after", after);
+        let ended = edit(&desk, "cat after > \"$1\"", &["edit", &desk.arg(&addons)]).with(code);
+        assert_eq!(desk.read(&addons), if code == 0 { after } else { before });
+        if code != 0 {
+            ended.says("  line ");
+            ended.says("kstate cp - ");
+        }
+    }
 }
 
 fn sample_config() -> String {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{BLUE, IG, NODES, command, desk, edit, kept, rounds};
+use super::{BLUE, IG, NODES, at_a_terminal, command, desk, edit, go_on, kept, rounds};
 use crate::support::Ended;
 
 #[test]
@@ -109,4 +109,76 @@ fn any_text_is_taken_but_not_one_of_another_object() {
     assert!(desk.path("mine.yaml").exists() && rounds(&desk) == before + 1);
     assert!(desk.read(NODES).ends_with("# x\n"));
     edit(&desk, "true", &[&IG[..], &["--from", "/none/x"]].concat()).with(1);
+}
+
+#[test]
+fn an_editor_that_leaves_its_window_open_loses_nothing() {
+    let desk = desk();
+    let run = command(&desk, "true", &IG);
+    let ended = at_a_terminal(&run).with(0);
+    ended.says("code --wait");
+    let (path, text) = kept(&desk).pop().expect("it stays");
+    assert_eq!(text, desk.read(NODES));
+    std::fs::write(path, text.replace("maxSize: 3", "maxSize: 5")).expect("saved in the window");
+    let run = command(&desk, "true", &go_on(&ended));
+    at_a_terminal(&run).with(0).says("is written");
+    assert!(desk.read(NODES).contains("maxSize: 5"));
+    assert_eq!(kept(&desk), []);
+    // Where there is no person there is no window.
+    edit(&desk, "true", &IG).with(0);
+    assert_eq!(kept(&desk), []);
+}
+
+#[test]
+fn at_a_terminal_too_an_editor_that_fails_or_never_ends_is_stopped() {
+    let desk = desk();
+    for (script, rounds_of_it, words) in [
+        ("exit 3", 1, "exit status: 3"),
+        ("echo \"x$round: [\" >> \"$1\"", 10, "after 10 rounds"),
+    ] {
+        let before = rounds(&desk);
+        let run = command(&desk, script, &IG);
+        at_a_terminal(&run).with(1).says(words);
+        assert_eq!(rounds(&desk) - before, rounds_of_it);
+    }
+    assert_eq!(kept(&desk).len(), 1);
+    let mut none = command(&desk, "", &IG);
+    none.env("KSTATE_EDITOR", "/none/editor");
+    at_a_terminal(&none).with(1).says("'/none/editor' failed");
+}
+
+#[test]
+fn forgotten_texts_are_removed_but_none_that_is_edited() {
+    let desk = desk();
+    edit(&desk, "echo '# x' >> \"$1\"; exit 1", &IG).with(1);
+    edit(&desk, "echo '# y' >> \"$1\"; exit 1", &IG).with(1);
+    let mut both = kept(&desk);
+    both.sort_by_key(|(_, text)| text.ends_with("# y\n"));
+    let [(old, _), (new, _)] = &both[..] else {
+        panic!("two are kept");
+    };
+    let age = |path: &str| {
+        let folder = std::path::Path::new(path).parent().expect("a folder");
+        for path in [folder, &folder.join(".origin.json"), path.as_ref()] {
+            let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(31 * 24);
+            let file = std::fs::File::open(path).expect("it is there");
+            file.set_modified(long_ago).expect("its owner");
+        }
+    };
+    age(old);
+    age(new);
+    // While one of them is edited another run comes.
+    let kstate = env!("CARGO_BIN_EXE_kstate");
+    let nested = format!(
+        "KSTATE_EDITOR=true {kstate} --state state edit cluster {BLUE} 2> said
+         KSTATE_EDITOR=true {kstate} --state state edit ig nodes --name {BLUE} --from \"$1\" && exit 9 || [ $? = 4 ]"
+    );
+    let from = [&IG[..], &["--from", new]].concat();
+    edit(&desk, &nested, &from).with(0).says("is being edited");
+    assert!(
+        desk.read("said")
+            .contains("1 of the texts that were kept in ")
+    );
+    assert!(desk.read(NODES).ends_with("# y\n"));
+    assert_eq!(kept(&desk), []);
 }

@@ -1,13 +1,12 @@
 //! What somebody else does while the editor is open.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{IG, NODES, command, desk, edit, kept, rounds};
+use super::{IG, NODES, at_a_terminal, command, desk, edit, go_on, kept, rounds};
 use crate::lock::command::held;
-use crate::support::Ended;
 
 /// A script that somebody else's change is part of.
 fn both(theirs: &str, ours: &str) -> String {
@@ -122,37 +121,32 @@ fn a_person_is_shown_both_sides_in_the_editor() {
     assert_eq!((rounds(&desk), kept(&desk).len()), (4, 1));
 }
 
-/// Runs a command at a terminal of its own.
-fn at_a_terminal(command: &Command) -> Ended {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words = words.map(|word| word.to_str().expect("UTF-8"));
-    let line = shlex::try_join(words).expect("no NUL");
-    let mut script = Command::new("script");
-    script
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("SHELL", "/bin/sh")
-        .stdin(Stdio::null());
-    Ended::of(script)
-}
-
 #[test]
-fn an_object_that_was_deleted_is_a_conflict() {
+fn an_object_that_was_deleted_is_a_conflict_and_can_be_made_anew() {
     let desk = desk();
+    let before = desk.read(NODES);
     let script = format!("rm '{NODES}'; sed -i 's/maxSize: 3/maxSize: 7/' \"$1\"");
     let ended = edit(&desk, &script, &[&IG[..], &["--json"]].concat()).with(4);
+    ended.says("somebody else deleted ");
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert_eq!(
         (&json["changed"], &json["conflict"]),
         (&false.into(), &true.into())
     );
     assert!(!desk.path(NODES).exists());
-    assert_eq!(kept(&desk).len(), 1);
+    // Nothing is made anew by somebody who only looks.
+    let ended = edit(&desk, "true", &go_on(&ended)).with(1);
+    ended.says("a conflict marker is left");
+    edit(&desk, "sed -i '/^[<>=]/d' \"$1\"", &go_on(&ended)).with(0);
+    assert_eq!(desk.read(NODES), before.replace("maxSize: 3", "maxSize: 7"));
+    assert_eq!(kept(&desk), []);
+    // What was kept for another reason goes on, too, when the object is gone by then.
+    let ended = edit(&desk, "echo '# x' >> \"$1\"; exit 1", &IG).with(1);
+    std::fs::remove_file(desk.path(NODES)).expect("it is there");
+    let ended = edit(&desk, "true", &go_on(&ended)).with(4);
+    ended.says("somebody else deleted ");
+    edit(&desk, "sed -i '/^[<>=]/d' \"$1\"", &go_on(&ended)).with(0);
+    assert!(desk.read(NODES).ends_with("# x\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

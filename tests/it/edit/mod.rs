@@ -4,7 +4,7 @@ mod checks;
 mod drafts;
 mod meanwhile;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::s3_double::S3Double;
 use crate::support::{Desk, Ended, sample};
@@ -25,11 +25,14 @@ fn desk() -> Desk {
 
 /// The command, with an editor that does what a script says. `$1` is the file, `$round` says how
 /// often the editor ran; what it was shown is in `shown.$round`.
-fn command(desk: &Desk, script: &str, args: &[&str]) -> Command {
+fn command(desk: &Desk, script: &str, args: &[impl AsRef<str>]) -> Command {
     let prelude = "set -e\ncd \"$DESK\"\necho >> rounds\nround=$(($(wc -l < rounds)))\n\
                    cp \"$1\" shown.$round\n";
     desk.write("editor.sh", format!("{prelude}{script}\n"));
-    let mut command = desk.kstate(&[&["--state", &desk.arg("state")], args].concat());
+    let state = desk.arg("state");
+    let args = args.iter().map(AsRef::as_ref);
+    let args: Vec<_> = ["--state", &state].into_iter().chain(args).collect();
+    let mut command = desk.kstate(&args);
     // A shell reads the script: nothing that a test has just written is executed itself.
     let editor = format!("/bin/sh '{}'", desk.arg("editor.sh"));
     command
@@ -39,8 +42,38 @@ fn command(desk: &Desk, script: &str, args: &[&str]) -> Command {
     command
 }
 
-fn edit(desk: &Desk, script: &str, args: &[&str]) -> Ended {
+fn edit(desk: &Desk, script: &str, args: &[impl AsRef<str>]) -> Ended {
     Ended::of(command(desk, script, args))
+}
+
+/// Runs a command at a terminal of its own.
+fn at_a_terminal(command: &Command) -> Ended {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| word.to_str().expect("UTF-8"));
+    let line = shlex::try_join(words).expect("no NUL");
+    let mut script = Command::new("script");
+    script
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::null());
+    Ended::of(script)
+}
+
+/// The arguments of the command that goes on with a kept text, but for `--state`.
+fn go_on(ended: &Ended) -> Vec<String> {
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("go on with: kstate --state "));
+    let mut words = shlex::split(line.expect(&said)).expect("words");
+    words.remove(0);
+    words
 }
 
 /// How often the editor ran.
