@@ -11,22 +11,8 @@
 
 local kstate = kstate
 local config, store, log, task = kstate.config, kstate.store, kstate.log, kstate.task
-local tree = require("lib.git_tree")
-
--- At most this many names are listed of one cluster, or for one reason.
-local SHOWN = 50
-
-local function refuse(message, hint)
-  error(kstate.error({ kind = "refused", message = message, hint = hint }))
-end
-
-local function listed(names)
-  local shown = table.move(names, 1, math.min(#names, SHOWN), 1, {})
-  if #names > SHOWN then
-    shown[#shown + 1] = ("and %d more"):format(#names - SHOWN)
-  end
-  return table.concat(shown, "\n  ")
-end
+local args, free_text, git, tree = require("lib.args"), require("lib.free_text"), require("lib.git"), require("lib.git_tree")
+local listed, refuse = args.listed, args.refuse
 
 local function sorted_keys(map)
   local keys = {}
@@ -37,111 +23,12 @@ local function sorted_keys(map)
   return keys
 end
 
--- git -------------------------------------------------------------------------------------------
-
--- No program that the repository names for itself is run but its filters; nothing stays behind in
--- the background, and nobody is asked.
-local SAFE = {
-  "--no-pager",
-  "-c", "core.hooksPath=/dev/null",
-  "-c", "core.fsmonitor=false",
-  "-c", "maintenance.auto=false",
-}
-
-local function failed(folder, ended)
-  local said = ended.stderr .. ended.stdout
-  error(kstate.error({
-    kind = "other",
-    message = ("git failed in %s with exit code %d: %s"):format(folder, ended.code, said:gsub("%s+$", "")),
-    hint = "mend that and run it again: it goes on with what is written already",
-  }))
-end
-
-local function run_git(folder, args, options)
-  local all = table.move(SAFE, 1, #SAFE, 1, {})
-  all[#all + 1], all[#all + 2] = "-C", folder
-  table.move(args, 1, #args, #all + 1, all)
-  options = options or {}
-  options.timeout = "10m"
-  options.env = { LC_ALL = "C", GIT_TERMINAL_PROMPT = "0", GIT_OPTIONAL_LOCKS = options.read_only and "0" or "1" }
-  -- A path is a path as it is, with its colons and stars.
-  options.env.GIT_LITERAL_PATHSPECS = args[1] ~= "check-ignore" and "1" or nil
-  return kstate.process.run("git", all, options)
-end
-
-local function git(folder, args, options)
-  local ended = run_git(folder, args, options)
-  if ended.code ~= 0 then
-    failed(folder, ended)
-  end
-  return ended.stdout
-end
-
--- The work tree that a folder, which may not exist yet, lies in: its top, and the way from there.
-local function work_tree(path)
-  local at, rest = path, ""
-  while true do
-    local ended = run_git(at, { "rev-parse", "--show-toplevel", "--show-prefix" }, { read_only = true })
-    if ended.code == 0 then
-      local top, prefix = ended.stdout:match("^([^\n]+)\n([^\n]*)\n")
-      return { top = top, prefix = prefix .. rest }
-    elseif not ended.stderr:find("No such file or directory", 1, true) or at == "/" then
-      refuse(
-        ("%s is in no work tree of git: %s"):format(path, ended.stderr:gsub("%s+$", "")),
-        "make one first: git init FOLDER"
-      )
-    end
-    rest = kstate.path.base(at) .. "/" .. rest
-    at = kstate.path.dir(at)
-    at = at == "" and "/" or at
-  end
-end
-
--- What differs below the folder from the last commit: a sign by the path from the folder.
-local function uncommitted(work)
-  local args = { "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--" }
-  args[#args + 1] = work.prefix == "" and "." or work.prefix
-  local found = {}
-  for code, path in git(work.top, args, { read_only = true }):gmatch("(..) ([^\0]+)\0") do
-    path = path:sub(#work.prefix + 1)
-    if not path:find("^%.kstate/") then
-      found[path] = (code == "??" or code:find("A", 1, true)) and "+" or code:find("D", 1, true) and "-" or "~"
-    end
-  end
-  return found
-end
-
-local function paths_of(work, files)
-  local paths = {}
-  for at, file in ipairs(files) do
-    paths[at] = work.prefix .. file .. "\0"
-  end
-  return table.concat(paths)
-end
-
--- A file that git ignores would silently be in no commit.
-local function check_ignored(work, planned)
-  local files = { tree.MANIFEST }
-  for file, key in pairs(planned.files) do
-    files[#files + 1] = key and file or nil
-  end
-  table.sort(files)
-  local ended = run_git(work.top, { "check-ignore", "-z", "--stdin" }, { read_only = true, stdin = paths_of(work, files) })
-  if ended.code > 1 then
-    failed(work.top, ended)
-  end
-  local ignored = {}
-  for path in ended.stdout:gmatch("([^\0]+)\0") do
-    ignored[#ignored + 1] = path
-  end
-  if #ignored > 0 then
-    refuse("git ignores files of the export:\n  " .. listed(ignored), "change .gitignore; git check-ignore -v FILE tells which line it is")
-  end
-end
-
 -- 1 plan ----------------------------------------------------------------------------------------
 
--- Whether an object is exported in the clear; else why not, and what would take it.
+-- Files of kOps in which people write free text, or that repeat it.
+local REPEATS_FREE_TEXT = { config = true, instance_group = true, completed = true, ig_config = true, legacy = true }
+
+-- How an object is exported by its name; else why not, and what would take it.
 local function secrecy(ctx, name, kind)
   if tree.is_foreign(name) then
     return "never", "a name of git's or kstate's own"
@@ -157,22 +44,39 @@ local function secrecy(ctx, name, kind)
   return "clear"
 end
 
+-- What in a file speaks against the clear; nil when nothing does.
+local function doubt(ctx, kind, bytes)
+  if kstate.diff.mask(bytes) ~= bytes then
+    return "what looks like a secret stands in it"
+  elseif ctx.flags.plain_user_data or not REPEATS_FREE_TEXT[kind.class] then
+    return nil
+  end
+  local fields = free_text(bytes)
+  if fields == nil then
+    return kind.class ~= "legacy" and "it is no YAML, and may hold anything" or nil
+  end
+  return #fields > 0 and ("free text in %s may hold a credential"):format(table.concat(fields, ", ")) or nil
+end
+
 -- One object: what the manifest says of it, and its bytes when it isn't left out.
 local function look(ctx, from, key, name)
-  local how, why, folder = secrecy(ctx, name, config.classify(name))
-  if how == "never" then
+  local kind = config.classify(name)
+  local how, why, folder = secrecy(ctx, name, kind)
+  if how == "never" or how == "secret" and not ctx.to then
     return { key = folder and tree.cluster(key) .. "/" .. folder or key, entry = { left_out = why } }
-  elseif how == "secret" and not ctx.to then
-    return { key = key, entry = { left_out = why } }
   end
   local bytes = from:read(key)
   if bytes == nil then
     return nil
-  elseif how == "clear" and kstate.diff.mask(bytes) == bytes then
+  end
+  why = how == "clear" and doubt(ctx, kind, bytes) or nil
+  if how == "clear" and why == nil then
     return { key = key, bytes = bytes, entry = { sha256 = kstate.hash.sha256(bytes) } }
-  elseif how == "clear" and not ctx.to then
-    log.warn(key .. " is left out: what looks like a secret stands in it")
-    return { key = key, entry = { left_out = "what looks like a secret stands in it" } }
+  elseif not ctx.to then
+    log.warn(("%s is left out: %s"):format(key, why))
+    return { key = key, entry = { left_out = why } }
+  elseif why and ctx.recorded[key .. ".age"] == nil then
+    log.info(("%s is encrypted: %s"):format(key, why))
   end
   return { key = key, bytes = bytes, entry = { age = "", to = ctx.to } }
 end
@@ -186,8 +90,8 @@ local function change_of(ctx, file, object)
   local entry = object and object.entry
   -- The first export may have been interrupted before the manifest knew of what it encrypted.
   local is_leftover = before == nil and bytes and entry and entry.age and bytes:find("^age%-encryption%.org/")
-  local is_ours = sum == tree.sum(before) or is_leftover
-  if entry and entry.age and is_ours and before and before.digest and before.digest == entry.digest and before.to == entry.to then
+  local is_ours = sum == tree.sum(before) or is_leftover or bytes and tree.has_other_line_ends(before, bytes)
+  if entry and entry.age and sum == tree.sum(before) and before and before.digest == entry.digest and before.to == entry.to then
     object.entry = before
     return nil
   elseif (entry and entry.sha256) == sum and not (entry and entry.age) then
@@ -211,7 +115,7 @@ local function look_at_cluster(ctx, from, cluster)
   local anchor = anchor_name and from:read(cluster .. "/" .. anchor_name)
   return task.map(keys, function(key, at)
     local object = look(ctx, from, key, names[at])
-    if object and object.entry.age and anchor then
+    if object and object.entry.age then
       object.entry.digest = tree.digest(anchor, key, object.bytes)
     end
     object = object or {}
@@ -230,15 +134,36 @@ local function warn_of_base(from, cluster)
   end
 end
 
+-- The exported clusters that lost their config and nothing else: kOps sees none there, but they are
+-- no less needed in git.
+local function kept_without_config(from, old, there)
+  local kept, known = {}, {}
+  for _, name in ipairs(there) do
+    known[name] = true
+  end
+  for key in pairs(old) do
+    local name = tree.cluster(key)
+    if not known[name] then
+      known[name] = true
+      kept[name] = #from:list(name):collect(1) > 0
+      if kept[name] then
+        log.warn(("%s has no config in %s, but other files: what git has of it stays as it is"):format(name, from:url()))
+      end
+    end
+  end
+  return kept
+end
+
 -- The clusters to export, and a function that tells whether the folder's part of one is replaced.
 local function clusters_of(ctx, from, old)
   local there = config.clusters(from)
   if not ctx.flags.all_clusters then
-    local names, chosen = ctx.flags.cluster, {}
-    if #names == 0 then
+    local chosen = {}
+    if #ctx.flags.cluster == 0 then
       refuse("no cluster to export", "name them with --cluster NAME, or take --all-clusters")
     end
-    for _, name in ipairs(names) do
+    for _, typed in ipairs(ctx.flags.cluster) do
+      local name = args.cluster(typed)
       if not from:exists(name .. "/config") then
         refuse(("there is no cluster %s in %s"):format(name, from:url()), "--all-clusters also removes those that are gone from the folder")
       end
@@ -250,15 +175,31 @@ local function clusters_of(ctx, from, old)
   elseif #there == 0 then
     refuse("there is no cluster in " .. from:url(), next(old) and "nothing is removed from the folder for that" or nil)
   end
-  return there, function()
-    return true
+  local kept = kept_without_config(from, old, there)
+  return there, function(name)
+    return not kept[name]
   end
+end
+
+-- Whether the export may write the file that makes git leave line ends alone.
+local function owns_attributes(folder)
+  local text = tree.read(folder, tree.ATTRIBUTES)
+  if text == nil or text == tree.KEEP_BYTES then
+    return true
+  elseif not ("\n" .. text .. "\n"):find("\n%*%s+%-text%s*\n") then
+    refuse(
+      ("%s/%s doesn't keep git from changing line ends, which are part of the state"):format(folder:url(), tree.ATTRIBUTES),
+      "add the line '* -text' at its end"
+    )
+  end
+  return false
 end
 
 -- What the folder should hold: the entries of the manifest, the files that are the export's own
 -- (false for one that goes), and the changes that lead there.
 local function plan(ctx, from, old)
-  local entries, files, changes = {}, {}, {}
+  local entries, files, changes = {}, { [tree.MANIFEST] = "" }, {}
+  files[tree.ATTRIBUTES] = owns_attributes(ctx.folder) and "" or nil
   local names, is_replaced = clusters_of(ctx, from, old)
   for key, entry in pairs(old) do
     local file = tree.file(key, entry)
@@ -268,10 +209,10 @@ local function plan(ctx, from, old)
       files[file] = false
     end
   end
-  local chosen = {}
   for _, name in ipairs(names) do
-    chosen[name] = true
     warn_of_base(from, name)
+    -- What can't be read there is refused before the store is asked.
+    tree.walk(ctx.folder, name)
     for _, object in ipairs(look_at_cluster(ctx, from, name)) do
       entries[object.key] = object.entry
       if object.file and files[object.file] then
@@ -283,12 +224,38 @@ local function plan(ctx, from, old)
     end
   end
   for file, key in pairs(files) do
-    changes[#changes + 1] = not key and change_of(ctx, file) or nil
+    changes[#changes + 1] = key == false and change_of(ctx, file) or nil
   end
   table.sort(changes, function(a, b)
     return a.file < b.file
   end)
-  return { entries = entries, files = files, names = names, chosen = chosen, changes = changes }
+  return { entries = entries, files = files, names = names, changes = changes }
+end
+
+-- Refuses to take out of git what the store still has: a flag of the last export was forgotten, or
+-- a secret came into a file that nobody is named to encrypt to.
+local function check_dropped(ctx, planned)
+  local dropped, flags = {}, { not ctx.to and "--encrypt-to" or nil }
+  local has_backups, has_free_text = false, false
+  for _, change in ipairs(planned.changes) do
+    local key = change.sign == "-" and ctx.keys[change.file] or nil
+    local entry = key and (planned.entries[key] or planned.entries[key:match("^[^/]+/backups/")])
+    if entry and entry.left_out then
+      dropped[#dropped + 1] = ("%s: %s"):format(change.file, entry.left_out)
+      has_backups = has_backups or entry.left_out:find("^backups") ~= nil
+      has_free_text = has_free_text or entry.left_out:find("^free text") ~= nil
+    end
+  end
+  flags[#flags + 1] = has_backups and "--with-backups" or nil
+  if #dropped > 0 then
+    refuse(
+      "these are in git, and would be left out now:\n  " .. listed(dropped),
+      ("give %s%s; to leave out something from now on, delete it in the folder first"):format(
+        table.concat(flags, " and "),
+        has_free_text and ", or --plain-user-data where all may read the free text" or ""
+      )
+    )
+  end
 end
 
 -- Refuses to lose what a person did in the folder.
@@ -307,26 +274,14 @@ local function check_folder(ctx, work, planned)
     )
   end
   local dirty = {}
-  for path in pairs(uncommitted(work)) do
-    if planned.files[path] == nil and path ~= tree.MANIFEST then
+  for path in pairs(git.uncommitted(work)) do
+    if planned.files[path] == nil then
       dirty[#dirty + 1] = path
     end
   end
   if #dirty > 0 then
     table.sort(dirty)
     refuse("the folder has changes that are not committed:\n  " .. listed(dirty), "commit them first, or go on beside them with --allow-dirty")
-  end
-end
-
--- Without recipients a forgotten flag would take the secrets out of the repository.
-local function check_recipients(ctx, planned)
-  for _, change in ipairs(ctx.to and {} or planned.changes) do
-    if change.sign == "-" and ctx.recorded[change.file].age and planned.chosen[tree.cluster(change.file)] then
-      refuse(
-        change.file .. " was encrypted by an earlier export, and nobody is named to encrypt to now",
-        "give --encrypt-to again; to leave the secrets out from now on, delete the files that end in .age first"
-      )
-    end
   end
 end
 
@@ -346,6 +301,9 @@ local function write(ctx, planned)
       folder:write(change.file, object.bytes)
     end
   end)
+  if planned.files[tree.ATTRIBUTES] and tree.read(folder, tree.ATTRIBUTES) == nil then
+    folder:write(tree.ATTRIBUTES, tree.KEEP_BYTES)
+  end
   local manifest = tree.manifest(planned.entries)
   if tree.read(folder, tree.MANIFEST) ~= manifest then
     folder:write(tree.MANIFEST, manifest)
@@ -377,43 +335,22 @@ local function message_of(ctx, signs)
   return table.concat(parts, "\n\n")
 end
 
--- Who commits, where nobody told git.
-local function committer(top)
-  local who = {}
-  for name, fallback in pairs({ ["user.name"] = "kstate", ["user.email"] = "kstate@localhost" }) do
-    if run_git(top, { "config", "--get", name }, { read_only = true }).code ~= 0 then
-      who[#who + 1], who[#who + 2] = "-c", name .. "=" .. fallback
-    end
-  end
-  return who
-end
-
 -- Commits what the export changed and nothing else; gives the commit, or nil when nothing did.
 local function commit(ctx, work, planned)
-  local signs, files = {}, {}
-  for path, sign in pairs(uncommitted(work)) do
-    if planned.files[path] ~= nil or path == tree.MANIFEST then
-      signs[path] = sign
-      files[#files + 1] = path
-    end
+  local signs = {}
+  for path, sign in pairs(git.uncommitted(work)) do
+    signs[path] = planned.files[path] ~= nil and sign or nil
   end
-  if #files == 0 then
+  if next(signs) == nil then
     return nil
   end
-  table.sort(files)
-  local paths = paths_of(work, files)
-  git(work.top, { "add", "--pathspec-from-file=-", "--pathspec-file-nul" }, { stdin = paths })
-  local args = committer(work.top)
-  for _, arg in ipairs({ "commit", "--quiet", "--cleanup=verbatim", "-m", message_of(ctx, signs), "--only", "--pathspec-from-file=-", "--pathspec-file-nul" }) do
-    args[#args + 1] = arg
-  end
-  git(work.top, args, { stdin = paths })
-  return (git(work.top, { "rev-parse", "HEAD" }, { read_only = true }):gsub("%s+$", ""))
+  local _, totals = by_cluster(signs)
+  return git.commit(work, sorted_keys(signs), message_of(ctx, signs)), totals
 end
 
 -- The run ---------------------------------------------------------------------------------------
 
-local function report(ctx, planned, id)
+local function report(ctx, planned, id, committed)
   local signs = {}
   for _, change in ipairs(planned.changes) do
     signs[change.file] = change.sign
@@ -424,7 +361,7 @@ local function report(ctx, planned, id)
     left_out = left_out + (entry.left_out and 1 or 0)
   end
   if ctx.flags.json then
-    print(kstate.json.encode({ clusters = kstate.array(planned.names), changes = kstate.object(clusters), left_out = left_out, commit = id }))
+    print(kstate.json.encode({ clusters = kstate.array(planned.names), changes = kstate.object(clusters), left_out = left_out, commit = id, dry_run = ctx.dry_run }))
     return
   end
   for _, cluster in ipairs(sorted_keys(clusters)) do
@@ -432,36 +369,51 @@ local function report(ctx, planned, id)
   end
   print(("%s: %s; %d left out"):format(ctx.folder:url(), totals, left_out))
   if ctx.flags.commit and not ctx.dry_run then
-    print(id and "Committed as " .. id or "Nothing to commit.")
+    print(id and ("Committed as %s: %s"):format(id, committed) or "Nothing to commit.")
   end
 end
 
 local function export(ctx, from, work)
   local old = tree.entries(ctx.folder) or {}
-  ctx.recorded = {}
+  ctx.recorded, ctx.keys = {}, {}
   for key, entry in pairs(old) do
-    ctx.recorded[tree.file(key, entry) or ""] = entry
+    local file = tree.file(key, entry) or ""
+    ctx.recorded[file], ctx.keys[file] = entry, key
   end
   local planned = plan(ctx, from, old)
-  check_recipients(ctx, planned)
+  tree.check_strays(ctx.folder, planned.names, planned.entries, function(file)
+    return planned.files[file] ~= nil
+  end)
+  check_dropped(ctx, planned)
   check_folder(ctx, work, planned)
-  check_ignored(work, planned)
+  local files = {}
+  for _, file in ipairs(sorted_keys(planned.files)) do
+    files[#files + 1] = planned.files[file] and file or nil
+  end
+  git.check_ignored(work, files)
   write(ctx, planned)
-  report(ctx, planned, ctx.flags.commit and not ctx.dry_run and commit(ctx, work, planned) or nil)
+  local id, committed
+  if ctx.flags.commit and not ctx.dry_run then
+    id, committed = commit(ctx, work, planned)
+  end
+  report(ctx, planned, id, committed)
 end
 
 local function main(ctx)
-  local from = store.open(ctx.flags.state or "state")
-  ctx.folder = tree.open(ctx.flags.to, from)
-  local work = work_tree(ctx.folder:url())
-  if #ctx.flags.encrypt_to > 0 then
-    ctx.recipients = kstate.age.recipients(ctx.flags.encrypt_to)
+  local flags = ctx.flags
+  local from = store.open(flags.state or "state")
+  ctx.folder = tree.open(flags.to, from)
+  local work = git.work_tree(ctx.folder:url())
+  if #flags.encrypt_to > 0 then
+    ctx.recipients = args.asked(kstate.age.recipients, flags.encrypt_to)
     ctx.to = kstate.hash.sha256(table.concat(ctx.recipients, "\n")):sub(1, 16)
   end
-  if ctx.flags.with_backups and not ctx.to then
+  if flags.with_backups and not ctx.to then
     refuse("--with-backups needs --encrypt-to: a backup of etcd holds every secret of Kubernetes")
+  elseif flags.message and not flags.message:find("%S") then
+    refuse("--message is empty", "leave it out: the commit then says how much changed")
   end
-  return ctx.folder:lock("store", { ttl = "30s", wait = ctx.flags.lock_wait }, function()
+  return ctx.folder:lock("store", { ttl = "30s", wait = flags.lock_wait }, function()
     return export(ctx, from, work)
   end)
 end
@@ -475,6 +427,7 @@ return {
     { name = "cluster", type = "list", value = "NAME", doc = "a cluster to export; may be given again" },
     { name = "all_clusters", type = "boolean", doc = "export every cluster of the store, and remove those that are gone" },
     { name = "encrypt_to", type = "list", value = "RECIPIENT", doc = "encrypt secrets to this age public key, or to those in this file; may be given again (default: secrets are left out)" },
+    { name = "plain_user_data", type = "boolean", doc = "export user data, file assets, hooks and the like as they are, unless something in them looks like a secret" },
     { name = "with_backups", type = "boolean", doc = "encrypt etcd's backups too" },
     { name = "commit", type = "boolean", doc = "commit what changed" },
     { name = "message", type = "string", value = "TEXT", doc = "the first line of the commit's message" },

@@ -2,12 +2,14 @@
 --
 -- The manifest says what the store held when it was exported. An object is written when git has
 -- something else than that and the store has not, or has the same already; what changed in the
--- store since then is newer and is never overwritten unasked. Nothing is written before all is
--- known. `config` is written last, so that kOps sees a cluster only when all of it is there.
+-- store since then is newer and is never overwritten unasked. What kOps and etcd-manager write
+-- stays theirs. Nothing is written before all is known and checked. `config` is written last, so
+-- that kOps sees a cluster only when all of it is there.
 
 local kstate = kstate
 local config, store, log, task = kstate.config, kstate.store, kstate.log, kstate.task
-local tree = require("lib.git_tree")
+local args, check, tree = require("lib.args"), require("lib.git_check"), require("lib.git_tree")
+local refuse = args.refuse
 
 -- What people write, and may add in git.
 local BY_HAND = { config = true, instance_group = true, cluster_addons = true }
@@ -18,48 +20,53 @@ end
 
 -- What git has ----------------------------------------------------------------------------------
 
--- The files of the clusters: those of the manifest, and new ones that a person may add.
-local function files_of(ctx, folder, entries)
+-- The set of clusters that were asked for: all of them when none was named.
+local function chosen_of(ctx, folder, clusters)
   local chosen
-  for _, name in ipairs(ctx.flags.cluster) do
+  for _, typed in ipairs(ctx.flags.cluster) do
+    local name = args.cluster(typed)
+    if not clusters[name] then
+      refuse(("there is no cluster %s in %s"):format(name, folder:url()))
+    end
     chosen = chosen or {}
     chosen[name] = true
   end
-  local files, known, clusters, exported = {}, {}, {}, {}
-  local function add(cluster, name, entry)
-    if not known[cluster .. "/" .. name] then
-      known[cluster .. "/" .. name] = true
-      files[#files + 1] = { cluster = cluster, name = name, entry = entry, kind = config.classify(name) }
-    end
+  return chosen or clusters
+end
+
+-- The files of the clusters: those of the manifest, and new ones that a person may add.
+local function files_of(ctx, folder, entries)
+  local clusters, exported, names = {}, {}, {}
+  for key, entry in pairs(entries) do
+    clusters[tree.cluster(key)] = true
+    exported[tree.file(key, entry) or ""] = true
   end
+  for _, name in ipairs(args.asked(config.clusters, folder)) do
+    clusters[name] = true
+  end
+  local files = {}
+  local function add(cluster, name, entry)
+    files[#files + 1] = { cluster = cluster, name = name, entry = entry, kind = config.classify(name) }
+  end
+  local chosen = chosen_of(ctx, folder, clusters)
   for key, entry in pairs(entries) do
     local cluster, name = key:match("^([^/]+)/(.+)$")
-    known[key] = entry.left_out and true or nil
-    local file = tree.file(key, entry)
-    if file then
-      exported[file] = true
-    end
-    clusters[cluster] = true
-    if not entry.left_out and (chosen == nil or chosen[cluster]) then
+    if not entry.left_out and chosen[cluster] then
       add(cluster, name, entry)
     end
   end
-  for _, cluster in ipairs(config.clusters(folder)) do
-    clusters[cluster] = true
-    if chosen == nil or chosen[cluster] then
-      for object in folder:walk(cluster) do
-        local name = object.key and object.key:sub(#cluster + 2)
-        if name and not exported[object.key] and BY_HAND[config.classify(name).class] then
-          add(cluster, name)
-        end
+  for cluster in pairs(chosen) do
+    names[#names + 1] = cluster
+    for _, key in ipairs(tree.walk(folder, cluster)) do
+      local name = key:sub(#cluster + 2)
+      if not (entries[key] or exported[key]) and BY_HAND[config.classify(name).class] then
+        add(cluster, name)
       end
     end
   end
-  for name in pairs(chosen or {}) do
-    if not clusters[name] then
-      error(kstate.error({ kind = "refused", message = ("there is no cluster %s in %s"):format(name, folder:url()) }))
-    end
-  end
+  tree.check_strays(folder, names, entries, function(file)
+    return exported[file]
+  end)
   table.sort(files, function(a, b)
     return key_of(a) < key_of(b)
   end)
@@ -69,46 +76,22 @@ end
 -- Reads a file of git: `bytes` is nil when it was deleted, `locked` when no identity is there to
 -- open it.
 local function read_file(ctx, folder, file)
-  local bytes = tree.read(folder, tree.file(key_of(file), file.entry or {}))
-  local is_sealed = file.entry ~= nil and file.entry.age ~= nil
-  file.is_secret = file.kind.secret or is_sealed
-  file.locked = is_sealed and #ctx.identities == 0
-  if bytes == nil or not is_sealed then
+  local entry, key = file.entry or {}, key_of(file)
+  local bytes = tree.read(folder, tree.file(key, entry))
+  file.is_secret = file.kind.secret or entry.age ~= nil
+  file.is_as_exported = bytes ~= nil and tree.sum(entry) == kstate.hash.sha256(bytes)
+  if bytes and tree.has_other_line_ends(file.entry, bytes) then
+    file.fault = check.line_ends(key)
+  elseif bytes == nil or not entry.age then
     file.bytes = bytes
-  elseif not file.locked then
-    local opened, plain = pcall(kstate.age.decrypt, bytes, ctx.identities)
+  elseif #ctx.flags.identity == 0 then
+    file.locked = true
+  else
+    local opened, plain = pcall(kstate.age.decrypt, bytes, ctx.flags.identity)
     if not opened then
-      error(kstate.error({ kind = plain.kind, message = ("cannot open %s.age: %s"):format(key_of(file), plain.message), hint = plain.hint }))
+      refuse(("cannot open %s.age: %s"):format(key, tostring(plain)), plain.hint)
     end
     file.bytes = plain
-    file.is_exported = kstate.hash.sha256(bytes) == file.entry.age
-  end
-end
-
--- What is wrong with a manifest that a person wrote; nil when nothing is.
-local function fault_of(file)
-  local label = key_of(file)
-  if file.kind.class == "config" then
-    local parsed, manifest = pcall(config.parse, file.bytes, label)
-    if not parsed then
-      return tostring(manifest)
-    elseif manifest.name ~= file.cluster then
-      return ("%s: its name is '%s', so kOps would not find it"):format(label, manifest.name)
-    end
-  elseif file.kind.class == "instance_group" then
-    local parsed, group = pcall(kstate.yaml.decode, file.bytes)
-    if not parsed then
-      return ("%s: %s"):format(label, group.message)
-    end
-    local is_group = type(group) == "table" and group.kind == "InstanceGroup" and type(group.metadata) == "table"
-    if not is_group or "instancegroup/" .. tostring(group.metadata.name) ~= file.name then
-      return label .. ": it is no InstanceGroup of this name, and kOps could list none of the groups then"
-    end
-  elseif file.kind.class == "cluster_addons" then
-    local parsed, fault = pcall(kstate.yaml.decode_all, file.bytes)
-    if not parsed then
-      return ("%s: %s"):format(label, fault.message)
-    end
   end
 end
 
@@ -132,34 +115,45 @@ local function read_object(to, key)
 end
 
 -- Whether the store has what was exported.
-local function is_as_exported(file, bytes, anchor)
+local function is_base(file, bytes, anchors)
   local entry = file.entry
   if entry == nil or bytes == nil then
     return false
   elseif entry.sha256 then
     return kstate.hash.sha256(bytes) == entry.sha256
   end
-  return anchor ~= nil and entry.digest == tree.digest(anchor, key_of(file), bytes)
+  local anchor = anchors[file.cluster]
+  -- A cluster that had a keyset, which was deleted in git: nothing can be told.
+  return anchor ~= false and entry.digest == tree.digest(anchor, key_of(file), bytes)
+end
+
+-- Whether kOps or etcd-manager writes an object, and nobody else.
+local function is_generated(file)
+  return file.kind.regenerated or file.name:find("^backups/") ~= nil
 end
 
 -- What is to be done with one object: "write", "delete", "newer" when only the store has changed,
--- "conflict" when both have; nil for nothing.
-local function decide(ctx, file, bytes, is_base, is_new_cluster)
-  if file.bytes == bytes or (file.bytes == nil and bytes == nil) then
+-- "conflict" when both have, "generated" when it isn't git's to change; nil for nothing.
+local function decide(ctx, file, bytes, anchors, is_new_cluster)
+  if file.bytes == bytes then
     return nil
-  elseif is_base then
+  elseif is_generated(file) and not ctx.flags.generated and not (is_new_cluster and bytes == nil) then
+    return "generated"
+  elseif is_base(file, bytes, anchors) then
     return file.bytes and "write" or "delete"
   elseif file.bytes == nil and not ctx.flags.delete then
     return "delete"
   elseif bytes == nil and (file.entry == nil or is_new_cluster) then
     return "write"
   end
-  local entry = file.entry
-  local is_exported = entry and (file.is_exported or (file.bytes and entry.sha256 == kstate.hash.sha256(file.bytes)))
-  return is_exported and "newer" or "conflict"
+  if ctx.flags.newer == "overwrite" then
+    return file.bytes and "write" or "delete"
+  end
+  return file.is_as_exported and "newer" or "conflict"
 end
 
--- The secret from which the digests of each cluster were made, as it was exported.
+-- The keyset with which the digests of each cluster were made, as it was exported: nil when it had
+-- none, false when it is gone.
 local function anchors_of(files)
   local names, anchors, by_key = {}, {}, {}
   for _, file in ipairs(files) do
@@ -171,48 +165,64 @@ local function anchors_of(files)
   end
   for cluster, list in pairs(names) do
     local name = tree.anchor(list)
-    local file = name and by_key[cluster .. "/" .. name]
-    anchors[cluster] = file and file.bytes
+    anchors[cluster] = name and (by_key[cluster .. "/" .. name].bytes or false)
   end
   return anchors
+end
+
+-- What forbids a change of one object; nil when nothing does.
+local function fault_of(file, what)
+  if what == "delete" and file.kind.class == "config" then
+    return key_of(file) .. ": an import deletes no cluster, only kops delete cluster does"
+  elseif what == "delete" and (file.name:find("^pki/") or file.name:find("^backups/")) then
+    return key_of(file) .. ": an import deletes no keys and no backups: kOps would make new keys, etcd-manager an empty cluster"
+  elseif file.bytes and what and what ~= "generated" then
+    return check.fault(key_of(file), file)
+  end
+end
+
+-- Checks the clusters as they would be.
+local function check_clusters(ctx, to, found)
+  local changed, deletes = {}, ctx.flags.delete and found.delete or {}
+  for _, files in ipairs({ found.write, deletes }) do
+    for _, file in ipairs(files) do
+      changed[file.cluster] = true
+    end
+  end
+  for cluster in pairs(changed) do
+    for _, finding in ipairs(check.cluster(to, cluster, found.write, deletes, ctx.flags.force_unknown)) do
+      if finding.stops then
+        table.insert(found.fault, { cluster = cluster, name = finding.file:sub(#cluster + 2), fault = finding.text })
+      elseif not finding.known then
+        log.warn(finding.text)
+      end
+    end
+  end
 end
 
 -- Looks at every object; gives the files by what is to be done with them.
 local function look(ctx, folder, to)
   local entries = tree.entries(folder)
   if entries == nil then
-    error(kstate.error({
-      kind = "invalid",
-      message = ("there is no %s in %s"):format(tree.MANIFEST, folder:url()),
-      hint = "name a folder that export_git wrote",
-    }))
+    refuse(("there is no %s in %s"):format(tree.MANIFEST, folder:url()), "name a folder that export_git wrote")
   end
   local files = files_of(ctx, folder, entries)
-  task.map(files, function(file)
+  for _, file in ipairs(files) do
     read_file(ctx, folder, file)
-  end)
+  end
   local anchors, is_new = anchors_of(files), {}
   for _, file in ipairs(files) do
     if is_new[file.cluster] == nil then
-      is_new[file.cluster] = tree.read(to, file.cluster .. "/config") == nil
+      is_new[file.cluster] = tree.unless_missing(to.read, to, file.cluster .. "/config") == nil
     end
   end
-  local found = { write = {}, delete = {}, newer = {}, conflict = {}, locked = {}, fault = {} }
+  local found = { write = {}, delete = {}, newer = {}, conflict = {}, generated = {}, locked = {}, fault = {} }
   task.map(files, function(file)
-    if file.locked then
-      table.insert(found.locked, file)
-      return
-    end
-    file.before, file.tag = read_object(to, key_of(file))
-    local what = decide(ctx, file, file.before, is_as_exported(file, file.before, anchors[file.cluster]), is_new[file.cluster])
-    if (what == "newer" or what == "conflict") and ctx.flags.newer == "overwrite" then
-      what = file.bytes and "write" or "delete"
-    end
-    file.fault = what == "write" and fault_of(file)
-    if what == "delete" and file.kind.class == "config" then
-      file.fault = key_of(file) .. ": an import deletes no cluster, only kops delete cluster does"
-    elseif what == "delete" and (file.name:find("^pki/") or file.name:find("^backups/")) then
-      file.fault = key_of(file) .. ": an import deletes no keys and no backups: kOps would make new keys, etcd-manager an empty cluster"
+    local what = file.locked and "locked"
+    if not (file.locked or file.fault) then
+      file.before, file.tag = read_object(to, key_of(file))
+      what = decide(ctx, file, file.before, anchors, is_new[file.cluster])
+      file.fault = fault_of(file, what)
     end
     what = file.fault and "fault" or what
     if what then
@@ -224,15 +234,20 @@ local function look(ctx, folder, to)
       return key_of(a) < key_of(b)
     end)
   end
+  if #found.fault == 0 then
+    check_clusters(ctx, to, found)
+  end
   return found
 end
 
 -- The plan --------------------------------------------------------------------------------------
 
-local function show(sign, file)
-  print(("%s %s"):format(sign, tree.shown(key_of(file))))
+-- The plan is the result, unless that is JSON.
+local function show(ctx, sign, file)
+  local say = ctx.flags.json and log.info or print
+  say(("%s %s"):format(sign, tree.shown(key_of(file))))
   for line in kstate.diff.show(file.before, file.bytes, { secret = file.is_secret }):gmatch("[^\n]+") do
-    print("    " .. line)
+    say("    " .. line)
   end
 end
 
@@ -250,8 +265,9 @@ local function warn_of_places(to, writes)
   for _, file in ipairs(writes) do
     if file.kind.class == "config" then
       local base = config.parse(file.bytes, key_of(file)).config_base
-      local before = file.before and config.parse(file.before, key_of(file)).config_base
-      if base and base ~= before and config.below(to:url() .. "/" .. file.cluster, base) ~= "" then
+      -- What is replaced may be broken.
+      local parsed, before = pcall(config.parse, file.before or "", key_of(file))
+      if base and not (parsed and base == before.config_base) and config.below(to:url() .. "/" .. file.cluster, base) ~= "" then
         log.warn(("%s: its configBase is %s, so kOps works there and not in %s"):format(key_of(file), base, to:url()))
       end
     end
@@ -260,25 +276,23 @@ end
 
 -- Shows what would be done. Gives an exit code when nothing may be.
 local function present(ctx, to, found)
-  if not ctx.flags.json then
-    for _, file in ipairs(found.write) do
-      show(file.before and "~" or "+", file)
-    end
-    local stopping = ctx.flags.newer == "keep" and { found.conflict } or { found.conflict, found.newer }
-    for _, files in ipairs(stopping) do
-      for _, file in ipairs(files) do
-        show("!", file)
-      end
-    end
-    for _, file in ipairs(found.delete) do
-      if ctx.flags.delete then
-        print("- " .. key_of(file))
-      else
-        log.warn(("%s is gone in git and stays in the store: --delete deletes it"):format(key_of(file)))
-      end
+  for _, file in ipairs(found.write) do
+    show(ctx, file.before and "~" or "+", file)
+  end
+  for _, file in ipairs(ctx.flags.delete and found.delete or {}) do
+    show(ctx, "-", file)
+  end
+  for _, files in ipairs(ctx.flags.newer == "keep" and { found.conflict } or { found.conflict, found.newer }) do
+    for _, file in ipairs(files) do
+      show(ctx, "!", file)
     end
   end
-  warn_of_places(to, found.write)
+  for _, file in ipairs(ctx.flags.delete and {} or found.delete) do
+    log.warn(("%s is gone in git and stays in the store: --delete deletes it"):format(key_of(file)))
+  end
+  if #found.generated > 0 then
+    log.info(("what kOps and etcd-manager write stays as it is in the store (%d files, such as %s): kops update cluster makes it anew, --generated takes it from git"):format(#found.generated, key_of(found.generated[1])))
+  end
   if #found.locked > 0 then
     log.warn(("%d encrypted files are skipped, such as %s: --identity FILE opens them"):format(#found.locked, key_of(found.locked[1])))
   end
@@ -292,11 +306,13 @@ local function present(ctx, to, found)
     list(found.newer, "these were changed in the store since they were exported, and not in git:")
   end
   if #found.fault > 0 then
+    log.error("nothing was written")
     return 3
   elseif #found.conflict > 0 or (#found.newer > 0 and ctx.flags.newer ~= "keep") then
     log.error("nothing was written: export again and merge in git, leave alone what is newer with --newer keep, or write over it with --newer overwrite")
     return 4
   end
+  warn_of_places(to, found.write)
 end
 
 -- The writes ------------------------------------------------------------------------------------
@@ -368,39 +384,42 @@ local function keys_of(files)
   return keys
 end
 
-local function run(ctx, folder, to)
-  local found = look(ctx, folder, to)
-  local code = present(ctx, to, found)
-  local deletes = ctx.flags.delete and #found.delete or 0
-  local count = #found.write + deletes
-  local done = false
-  if code == nil and count > 0 then
-    local question = ("Write %d and delete %d objects in %s?"):format(#found.write, deletes, to:url())
-    if ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question }) then
-      carry_out(ctx, to, found)
-      done = true
-    else
-      code = 3
-    end
-  end
+local function report(ctx, to, found, is_done, deletes)
   if ctx.flags.json then
-    local result = { done = done }
+    local result = { done = is_done and not ctx.dry_run, dry_run = ctx.dry_run }
     for what, files in pairs(found) do
       result[what] = keys_of(files)
     end
     print(kstate.json.encode(result))
-  elseif done then
+  elseif is_done then
     print(("%s: %d %swritten, %d deleted"):format(to:url(), #found.write, ctx.dry_run and "would be " or "", deletes))
-  elseif code == nil then
-    print("Nothing to import: the store has all of it.")
   end
+end
+
+local function run(ctx, folder, to)
+  local found = look(ctx, folder, to)
+  local code = present(ctx, to, found)
+  local deletes = ctx.flags.delete and #found.delete or 0
+  local is_done = false
+  if code == nil and #found.write + deletes > 0 then
+    local question = ("Write %d and delete %d objects in %s?"):format(#found.write, deletes, to:url())
+    if ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question }) then
+      carry_out(ctx, to, found)
+      is_done = true
+    else
+      code = 3
+    end
+  elseif code == nil and not ctx.flags.json then
+    local is_all = #found.locked + #found.newer + #found.delete + #found.generated == 0
+    print(is_all and "Nothing to import: the store has all of it." or "Nothing to import but what was named above.")
+  end
+  report(ctx, to, found, is_done, deletes)
   return code or 0
 end
 
 local function main(ctx)
   local to = store.open(ctx.flags.state or "state")
   local folder = tree.open(ctx.flags.from, to)
-  ctx.identities = ctx.flags.identity
   return to:lock("store", { ttl = "30s", wait = ctx.flags.lock_wait }, function()
     return run(ctx, folder, to)
   end)
@@ -415,6 +434,8 @@ return {
     { name = "identity", type = "list", value = "FILE", env = "KSTATE_AGE_IDENTITY", doc = "a file with the age identity that opens encrypted files; may be given again" },
     { name = "delete", type = "boolean", doc = "delete what was deleted in git" },
     { name = "newer", type = "string", choices = { "refuse", "keep", "overwrite" }, default = "refuse", doc = "what to do with objects that changed in the store since they were exported: write nothing, leave them alone, or write over them" },
+    { name = "generated", type = "boolean", doc = "also what kOps and etcd-manager write; unasked only into a store that hasn't the cluster" },
+    { name = "force_unknown", type = "boolean", doc = "write fields too that kOps doesn't have" },
     { name = "lock_wait", type = "duration", default = "1m", doc = "how long to wait for another run that writes to the store" },
     { name = "yes", type = "boolean", doc = "don't ask" },
     { name = "json", type = "boolean", doc = "print the result as JSON" },

@@ -1,19 +1,17 @@
 -- Makes a local copy of a cluster for a dry review, from which nothing leads to production.
 --
--- The copy's configBase, and the stores of keys, secrets and backups that were explicit, are in the
--- copy: kOps reads and writes them there. A cluster for which that can't be had is refused before
--- anything is copied. Keys, tokens and files with credentials are left out unless they are asked
--- for, backups always. The cluster itself is only read. `config` is written last.
+-- The copy's configBase, and the stores of keys, secrets, backups and issuer documents that were
+-- explicit, are in the copy: kOps reads and writes them there. A cluster for which that can't be had
+-- is refused before anything is copied. Keys, tokens and files with credentials are left out unless
+-- they are asked for, backups always. The cluster itself is only read. `config` is written last.
 
 local kstate = kstate
-local config, store, log = kstate.config, kstate.store, kstate.log
+local config, store, log, yaml = kstate.config, kstate.store, kstate.log, kstate.yaml
+local args = require("lib.args")
+local refuse = args.refuse
 
 -- What kOps reads below the state store itself; everything else lies below `configBase`.
 local REGISTRY = { "instancegroup/**", "clusteraddons/**" }
-
-local function refuse(message, hint)
-  error(kstate.error({ kind = "refused", message = message, hint = hint }))
-end
 
 local function same(place, other)
   return config.below(place, other) == ""
@@ -31,12 +29,43 @@ local function base_of(tree, manifest)
   return tree:open(base)
 end
 
+-- Where kOps publishes the issuer's documents. A move never changes it; a copy must not write there.
+local DISCOVERY = "spec.serviceAccountIssuerDiscovery.discoveryStore"
+
+-- Which document of a config is the cluster.
+local function part_of(document)
+  for part = 1, document:documents() do
+    if document:get("kind", { document = part }) == "Cluster" then
+      return { document = part }
+    end
+  end
+end
+
+-- Leads into the copy what a move leaves alone: what lies in the cluster's folders, and the discovery
+-- store. Gives the text, and the references that still lead elsewhere.
+local function redirected(ctx, text, kept, folders, target)
+  local document, left = yaml.edit(text, "config"), {}
+  for _, reference in ipairs(kept) do
+    local is_discovery = reference.path == DISCOVERY and not ctx.flags.keep_discovery_store
+    local way = config.below(folders[1], reference.value) or config.below(folders[2], reference.value)
+    if reference.class == "keep" and (is_discovery or way) then
+      document:set(reference.path, target:url() .. "/" .. (way or "discovery"), part_of(document))
+    else
+      left[#left + 1] = reference
+    end
+    if is_discovery then
+      log.warn("kOps publishes an issuer's documents to buckets only: kops update cluster refuses this copy, unless it is made with --keep-discovery-store")
+    end
+  end
+  return document:text(), left
+end
+
 -- The config of the copy: with every reference of its own to the cluster's files in the copy.
-local function rewritten(tree, target, text, manifest)
+local function rewritten(ctx, tree, target, text, manifest)
   local label = tree:url() .. "/config"
   local base = manifest.config_base or tree:url()
   local new = config.rewrite(text, { from = base, to = target:url(), label = label })
-  local leads_out, kept = {}, kstate.array({})
+  local leads_out, kept = {}, {}
   for _, reference in ipairs(new.kept) do
     if reference.class == "moves" then
       leads_out[#leads_out + 1] = ("%s: %s"):format(reference.path, reference.value)
@@ -50,7 +79,7 @@ local function rewritten(tree, target, text, manifest)
       "they lie outside the cluster's folder, and kOps would write there; there is no safe copy of this cluster"
     )
   end
-  return new.text, kept
+  return args.asked(redirected, ctx, new.text, kept, { base, tree:url() }, target)
 end
 
 -- Which objects of a tree are left out.
@@ -127,7 +156,7 @@ local function copy(ctx, from, tree, target, text, manifest)
       refuse(("%s and %s are not apart"):format(place:url(), target:url()), "name a folder elsewhere")
     end
   end
-  local new, kept = rewritten(tree, target, text, manifest)
+  local new, kept = rewritten(ctx, tree, target, text, manifest)
   local is_one = base == tree
   local omitted = left_out(ctx, is_one and { tree } or { base, tree })
   local exclude = { "config", "backups/**" }
@@ -150,7 +179,8 @@ local function copy(ctx, from, tree, target, text, manifest)
 end
 
 local function main(ctx)
-  local from, to, name = store.open(ctx.flags.state or "state"), store.open(ctx.flags.to), ctx.flags.cluster
+  local name = args.cluster(ctx.flags.cluster)
+  local from, to = store.open(ctx.flags.state or "state"), args.asked(store.open, ctx.flags.to)
   if config.scheme(to:url()) ~= "file" then
     refuse(to:url() .. " is no folder of this machine", "a review needs a local copy: name a folder")
   end
@@ -160,13 +190,15 @@ local function main(ctx)
     refuse(("there is no cluster %s in %s"):format(name, from:url()))
   end
   local manifest = config.parse(text, tree:url() .. "/config")
-  local listed, exists = pcall(target.exists, target, "config")
-  if listed and exists then
-    refuse(("%s/config is there already"):format(target:url()), "delete the old copy, or name another folder")
+  local listed, entries = pcall(function()
+    return target:list():collect(1)
+  end)
+  if listed and #entries > 0 then
+    refuse(("%s is there already"):format(target:url()), "delete it, or name another folder: a copy is never mixed with what is left of another one")
   end
   local omitted, kept, naming = copy(ctx, from, tree, target, text, manifest)
   if ctx.flags.json then
-    print(kstate.json.encode({ cluster = name, config_base = target:url(), left_out = kstate.array(omitted), kept = kept, naming = naming }))
+    print(kstate.json.encode({ cluster = name, config_base = target:url(), left_out = kstate.array(omitted), kept = kstate.array(kept), naming = naming }))
   else
     say(ctx, to, name, omitted, kept, naming)
   end
@@ -179,6 +211,7 @@ return {
     { name = "to", type = "string", value = "DIR", required = true, doc = "the folder that becomes the copy's state store" },
     { name = "state", type = "string", value = "STORE", doc = "the store to copy from (default: the state store)" },
     { name = "with_secrets", type = "boolean", doc = "copy private keys, tokens and files with credentials too" },
+    { name = "keep_discovery_store", type = "boolean", doc = "leave the issuer's discovery store in production, so that kops update cluster accepts the copy; with --yes it would publish there" },
     { name = "json", type = "boolean", doc = "print the result as JSON" },
   },
   main = main,

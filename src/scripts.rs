@@ -22,6 +22,15 @@ const EMBEDDED: &[(&str, &str)] = &[
 /// What the scripts `require`.
 const MODULES: &[(&str, &str)] = &[
     ("lib.args", include_str!("../scripts/lib/args.lua")),
+    (
+        "lib.free_text",
+        include_str!("../scripts/lib/free_text.lua"),
+    ),
+    ("lib.git", include_str!("../scripts/lib/git.lua")),
+    (
+        "lib.git_check",
+        include_str!("../scripts/lib/git_check.lua"),
+    ),
     ("lib.git_tree", include_str!("../scripts/lib/git_tree.lua")),
     (
         "lib.new_cluster",

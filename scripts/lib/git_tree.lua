@@ -5,22 +5,51 @@
 
 local kstate = kstate
 local config, hash, json = kstate.config, kstate.hash, kstate.json
+local args = require("lib.args")
 
 local tree = {}
 
 tree.MANIFEST = "kstate-export.json"
 
+-- Line ends are part of an object, and git would change them (core.autocrlf).
+tree.ATTRIBUTES = ".gitattributes"
+tree.KEEP_BYTES = "* -text\n"
+
 local VERSION = 1
 
--- An object's bytes; nil when it is not there, or nothing is.
-function tree.read(store, key)
-  local read, bytes = pcall(store.read, store, key)
-  if read then
-    return bytes
-  elseif bytes.kind == "not_found" then
+-- How many hashes a guess at a secret costs where no private key stands behind its digest.
+local ROUNDS = 1 << 14
+
+-- What a function gives of a store; nil when it isn't there yet.
+function tree.unless_missing(f, ...)
+  local done, result = pcall(f, ...)
+  if done then
+    return result
+  elseif type(result) ~= "string" and result.kind == "not_found" then
     return nil
   end
-  error(bytes)
+  error(result, 0)
+end
+
+-- A file's bytes; nil when it is not there.
+function tree.read(folder, file)
+  return args.asked(tree.unless_missing, folder.read, folder, file)
+end
+
+-- The files below a cluster's folder. One of kOps's that can't be read, such as a link that leads
+-- elsewhere, is refused.
+function tree.walk(folder, cluster)
+  local entries = args.asked(tree.unless_missing, function()
+    return folder:walk(cluster):collect()
+  end)
+  local keys = {}
+  for _, entry in ipairs(entries or {}) do
+    keys[#keys + 1] = entry.key
+    if entry.foreign and config.classify(entry.foreign:sub(#cluster + 2)).class ~= "unknown" then
+      args.refuse(("%s in %s can't be read: %s"):format(tree.shown(entry.foreign), folder:url(), entry.reason), "put the file itself there")
+    end
+  end
+  return keys
 end
 
 -- What the manifest says of each object, by its key; nil when there is no manifest.
@@ -30,11 +59,10 @@ function tree.entries(folder)
     return nil
   end
   local function broken(why)
-    error(kstate.error({
-      kind = "invalid",
-      message = ("%s/%s: %s"):format(folder:url(), tree.MANIFEST, why),
-      hint = "export_git writes it; take it from an earlier commit, or export into an empty folder",
-    }))
+    args.refuse(
+      ("%s/%s: %s"):format(folder:url(), tree.MANIFEST, why),
+      "export_git writes it: take one side of a merge as it is, or the file of an earlier commit"
+    )
   end
   local parsed, manifest = pcall(json.decode, text)
   if not parsed then
@@ -112,18 +140,53 @@ function tree.anchor(names)
   return first
 end
 
--- A digest of a secret that tells whether it changed, and that nobody can guess from who hasn't a
--- private key of the cluster: a short password could be found from a plain hash.
+-- A digest of a secret that tells whether it changed. It is keyed with a private key of the
+-- cluster, so that nobody without one can guess: a short password could be found from a plain hash.
+-- A cluster that has none yet leaves only to make each guess dear.
 function tree.digest(anchor, key, bytes)
-  local secret = hash.sha256("kstate export\n" .. anchor)
+  local secret = hash.sha256("kstate export\n" .. (anchor or key .. "\n" .. bytes))
+  for _ = 1, anchor and 0 or ROUNDS do
+    secret = hash.sha256(secret)
+  end
   return hash.sha256(secret .. "\n" .. key .. "\n" .. hash.sha256(bytes))
+end
+
+-- Whether a file is what was exported but for its line ends.
+function tree.has_other_line_ends(entry, bytes)
+  local sum = tree.sum(entry)
+  if sum == nil or hash.sha256(bytes) == sum then
+    return false
+  end
+  local lf = bytes:gsub("\r\n", "\n")
+  return hash.sha256(lf) == sum or hash.sha256((lf:gsub("\n", "\r\n"))) == sum
+end
+
+-- Refuses what a person put in the clear where the export has it encrypted, or not at all.
+function tree.check_strays(folder, clusters, entries, is_known)
+  local found = {}
+  for _, cluster in ipairs(clusters) do
+    for _, key in ipairs(tree.walk(folder, cluster)) do
+      if not is_known(key) and not key:find("%.age$") and not tree.is_foreign(key) then
+        local entry = entries[key]
+        if entry and not entry.sha256 or config.classify(key:sub(#cluster + 2)).secret then
+          found[#found + 1] = tree.shown(key)
+        end
+      end
+    end
+  end
+  if #found > 0 then
+    args.refuse(
+      "these lie in the clear where the export has them encrypted, or not at all:\n  " .. args.listed(found),
+      "delete them from " .. folder:url() .. " before they are committed; what was committed and pushed is known, and must be replaced"
+    )
+  end
 end
 
 -- The folder that a person named, as a store; refuses one that is not apart from the state store.
 function tree.open(name, state)
-  local folder = kstate.store.open(name)
+  local folder = args.asked(kstate.store.open, name)
   local function refuse(message, hint)
-    error(kstate.error({ kind = "refused", message = folder:url() .. " " .. message, hint = hint }))
+    args.refuse(folder:url() .. " " .. message, hint)
   end
   if config.scheme(folder:url()) ~= "file" then
     refuse("is no folder of this machine", "name a folder of a git work tree")

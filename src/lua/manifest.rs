@@ -138,7 +138,7 @@ impl Manifest {
             needs.join("; ")
         ))
         .hint(format!(
-            "run it with {}\nor with -P NAME, and in kstate's configuration:\n\n{}",
+            "give it before the script's name: {}\nor with -P NAME, and in kstate's configuration:\n\n{}",
             missing.flags(),
             missing.set()
         )))

@@ -211,9 +211,14 @@ impl<'a> Wanted<'a> {
 
 impl fmt::Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Commands have stores to write too; all else is for scripts.
+        let place = match self.flag {
+            "allow-write" => "",
+            _ => " before the script's name",
+        };
         write!(
             f,
-            "allow it with {}, or in a set of permissions (-P NAME) with '{}: [{:?}]'",
+            "allow it with {}{place}, or in a set of permissions (-P NAME) with '{}: [{:?}]'",
             self.flag(),
             self.flag.replace('-', "_"),
             self.value

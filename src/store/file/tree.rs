@@ -57,9 +57,18 @@ pub(super) fn is_staging(path: &str) -> bool {
     false
 }
 
-/// Folders as kOps makes them, but for those of private keys and tokens and all below them.
+/// Folders as kOps makes them, but for those of keys, tokens, backups and files with credentials,
+/// and all below them.
 fn mode_of(folder: &str) -> Mode {
-    let is_secret = |name| matches!(name, "private" | "secrets");
+    const SECRET: [&str; 6] = [
+        "private",
+        "secrets",
+        "backups",
+        "manifests",
+        "igconfig",
+        "kops-controller.addons.k8s.io",
+    ];
+    let is_secret = |name| SECRET.contains(&name);
     if folder.split('/').any(is_secret) {
         Mode::RWXU
     } else {
@@ -337,6 +346,8 @@ mod tests {
             ("c/pki/private/kubernetes-ca", 0o700),
             ("c/secrets", 0o700),
             ("c/secrets-of-mine", 0o755),
+            ("c/manifests/etcd", 0o700),
+            ("c/addons", 0o755),
         ] {
             assert_eq!(mode_of(folder), Mode::from_raw_mode(mode), "{folder}");
         }

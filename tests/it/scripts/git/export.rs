@@ -6,6 +6,11 @@ use super::{Shop, assert_holds_none, is_sealed, secrets, trees};
 use crate::scripts::{double_with, is_write};
 use crate::support::{Ended, clusters, sample};
 
+/// Whether a file is the export's own, and stands for no object.
+fn is_own(file: &str) -> bool {
+    ["kstate-export.json", ".gitattributes"].contains(&file)
+}
+
 const CONFIG: &str = "blue.k8s.example.com/config";
 const TOKEN: &str = "blue.k8s.example.com/secrets/admin";
 
@@ -23,10 +28,7 @@ fn the_same_state_gives_the_same_bytes_and_no_secret() {
         assert!(one == two, "two exports differ");
         assert_holds_none(&one, &secrets(&tree));
         for (file, bytes) in &one {
-            assert!(
-                file == "kstate-export.json" || tree[file] == *bytes,
-                "{file}"
-            );
+            assert!(is_own(file) || tree[file] == *bytes, "{file}");
         }
         for name in clusters(&tree) {
             assert!(one.contains_key(&format!("{name}/config")), "{name}");
@@ -106,8 +108,192 @@ fn other_recipients_get_it_anew() {
             "{file}"
         );
     }
-    // A flag that was forgotten doesn't take the secrets out.
-    shop.export(&[]).with(3).says("--encrypt-to");
+}
+
+#[test]
+fn a_forgotten_flag_takes_nothing_out_of_git() {
+    let shop = Shop::new(&sample());
+    shop.export_all().with(0);
+    let before = shop.desk.tree("repo/store");
+    shop.export(&["--commit"]).with(3).says("--encrypt-to");
+    // Also when etcd-manager has made others since.
+    let old = "store/blue.k8s.example.com/backups/etcd/main/2026-06-01T04:00:00Z-000012";
+    let new = old.replace("000012", "000013");
+    std::fs::rename(shop.desk.path(old), shop.desk.path(&new)).expect("renamed");
+    let no_backups = ["--encrypt-to", &shop.recipient, "--commit"];
+    shop.export(&no_backups).with(3).says("--with-backups");
+    assert!(shop.desk.tree("repo/store") == before);
+    let is_backup = |file: &&String| file.contains("/backups/") && is_sealed(file);
+    for file in before.keys().filter(is_backup) {
+        std::fs::remove_file(shop.desk.path(&format!("repo/store/{file}"))).expect("removed");
+    }
+    shop.export(&no_backups).with(0).says("Committed as ");
+    let after = shop.desk.tree("repo/store");
+    assert!(!after.keys().any(|file| is_backup(&file)));
+    shop.export(&no_backups).with(0).says("Nothing to commit.");
+}
+
+/// A credential in a script has no name by which it could be told.
+#[test]
+fn free_text_is_encrypted_left_out_or_taken_on_demand() {
+    let name = "blue.k8s.example.com";
+    let spec = "spec:\n  fileAssets:\n  - name: motd\n    content: correct-horse\n";
+    let group = format!("{name}/instancegroup/nodes");
+    let config = format!("{name}/config");
+    let mut tree = sample();
+    for (key, spec) in [
+        (
+            &group,
+            "spec:\n  additionalUserData:\n  - name: x.sh\n    content: 'join correct-horse'\n",
+        ),
+        (&config, spec),
+    ] {
+        let text = String::from_utf8(tree[key].clone()).expect("UTF-8");
+        let text = text.replacen("spec:\n", spec, 1);
+        tree.insert(key.clone(), text.into_bytes());
+    }
+    let shop = Shop::new(&tree);
+    let left = shop.export(&[]).with(0);
+    left.says(&format!(
+        "{group} is left out: free text in spec.additionalUserData[0].content may hold a credential"
+    ));
+    left.says("spec.fileAssets[0].content");
+    assert_holds_none(&shop.desk.tree("repo/store"), &["correct-horse"]);
+    shop.export_all()
+        .with(0)
+        .says(&format!("{config} is encrypted: free text"));
+    let sealed = shop.desk.tree("repo/store");
+    assert_holds_none(&sealed, &["correct-horse"]);
+    assert!(sealed.contains_key(&format!("{config}.age")));
+    shop.export_to("repo/plain", &["--plain-user-data"]).with(0);
+    assert!(shop.desk.tree("repo/plain").get(&group) == tree.get(&group));
+    // What came in since then doesn't take the file out.
+    shop.export_to("repo/plain", &[])
+        .with(3)
+        .says("--plain-user-data");
+}
+
+#[test]
+fn without_a_keyset_the_same_state_gives_the_same_bytes_too() {
+    let name = "green.k8s.example.com";
+    let mut tree = sample();
+    tree.retain(|key, _| key.starts_with(name) && !key.contains("/pki/private/"));
+    tree.retain(|key, _| !key.contains("/secrets/") || key.ends_with("/admin"));
+    let shop = Shop::new(&tree);
+    shop.export_all().with(0);
+    let before = shop.desk.tree("repo/store");
+    shop.export_all().with(0).says("Nothing to commit.");
+    assert!(shop.desk.tree("repo/store") == before);
+    let token = format!("{name}/secrets/admin");
+    let plain = Checksum::of(Algorithm::Sha256, &tree[&token]).hex();
+    assert!(
+        !shop
+            .desk
+            .read("repo/store/kstate-export.json")
+            .contains(&plain)
+    );
+    // What is newer in the store is told from what is newer in git.
+    shop.import("store", &["--identity", "key", "--yes"])
+        .with(0);
+    shop.desk
+        .write(&format!("store/{token}"), "{\"Data\":\"bmV3\"}");
+    shop.import("store", &["--identity", "key", "--yes"])
+        .with(4);
+    shop.export_all().with(0);
+    let after = shop.desk.tree("repo/store");
+    let changed = after
+        .iter()
+        .filter(|(file, bytes)| before.get(*file) != Some(bytes));
+    let changed: Vec<_> = changed.map(|(file, _)| file.as_str()).collect();
+    assert_eq!(changed, [&format!("{token}.age"), "kstate-export.json"]);
+}
+
+#[test]
+fn a_secret_that_a_person_decrypted_into_the_folder_is_told() {
+    let shop = Shop::new(&sample());
+    for args in [&[][..], &["--encrypt-to", &shop.recipient]] {
+        shop.export(args).with(0);
+        shop.commit_all();
+        let file = format!("repo/store/{TOKEN}");
+        shop.desk.write(&file, "{}");
+        let more = [args, &["--commit", "--allow-dirty"]].concat();
+        shop.export(&more).with(3).says(TOKEN);
+        // Whether it is committed or not.
+        shop.commit_all();
+        shop.export(&more).with(3).says(TOKEN);
+        shop.import("store", &["--yes"]).with(3).says(TOKEN);
+        std::fs::remove_file(shop.desk.path(&file)).expect("removed");
+        shop.commit_all();
+    }
+}
+
+#[test]
+fn git_leaves_the_line_ends_alone() {
+    let mut tree = sample();
+    tree.insert(CONFIG.to_owned(), {
+        let text = String::from_utf8(tree[CONFIG].clone()).expect("UTF-8");
+        text.replace('\n', "\r\n").into_bytes()
+    });
+    for wanted in ["true", "input"] {
+        let shop = Shop::new(&tree);
+        shop.repo(&["config", "core.autocrlf", wanted]);
+        shop.export(&["--commit"]).with(0);
+        let before = shop.desk.tree("repo/store");
+        std::fs::remove_dir_all(shop.desk.path("repo/store")).expect("removed");
+        shop.repo(&["checkout", "--quiet", "--", "store"]);
+        assert!(shop.desk.tree("repo/store") == before, "{wanted}");
+        shop.export(&["--commit"])
+            .with(0)
+            .says("Nothing to commit.");
+    }
+    // Somebody's own attributes stay, when they do the same.
+    let shop = Shop::new(&sample());
+    for (text, code) in [("*.md text\n", 3), ("*.md text\n* -text\n", 0)] {
+        shop.desk.write("repo/store/.gitattributes", text);
+        shop.commit_all();
+        shop.export(&["--commit"]).with(code);
+        assert_eq!(shop.desk.read("repo/store/.gitattributes"), text);
+    }
+}
+
+#[test]
+fn a_commit_that_cant_be_signed_ends_at_once() {
+    let shop = Shop::new(&sample());
+    shop.export(&["--commit", "--message", " "])
+        .with(3)
+        .says("--message is empty");
+    for (name, value) in [("commit.gpgsign", "true"), ("gpg.program", "false")] {
+        shop.repo(&["config", name, value]);
+    }
+    let ended = shop.export(&["--commit"]).with(1);
+    ended.says("gpgsign");
+    assert!(!ended.stderr.contains("called from"), "{ended:?}");
+    shop.repo(&["config", "commit.gpgsign", "false"]);
+    shop.export(&["--commit"]).with(0).says("Committed as ");
+}
+
+#[test]
+fn the_script_of_the_source_tree_runs_git_when_it_may() {
+    let shop = Shop::new(&sample());
+    let to = shop.desk.arg("repo/store");
+    let store = shop.desk.arg("store");
+    let script = [
+        "export_git",
+        "--state",
+        &store,
+        "--to",
+        &to,
+        "--all-clusters",
+    ];
+    let run = |args: &[&str]| {
+        let mut command = shop.command(&[&["run"], args, &script].concat());
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        Ended::of(command)
+    };
+    run(&[])
+        .with(3)
+        .says("before the script's name: --allow-process git");
+    run(&["--allow-process", "git"]).with(0);
 }
 
 #[test]
@@ -218,11 +404,20 @@ fn one_cluster_leaves_the_others_alone() {
     let changed = |file: &str| before[file] != after[file];
     assert!(changed("green.k8s.example.com/kops-version.txt"));
     assert!(!changed("blue.k8s.example.com/kops-version.txt"));
-    one("red.k8s.example.com")
-        .with(3)
-        .says("red.k8s.example.com");
+    for wrong in ["red.k8s.example.com", "../x"] {
+        one(wrong).with(3).says(wrong);
+    }
 
-    std::fs::remove_dir_all(shop.desk.path("store/green.k8s.example.com")).expect("removed");
+    // A cluster that only lost its config is still one in git.
+    shop.commit_all();
+    let green = shop.desk.path("store/green.k8s.example.com");
+    std::fs::remove_file(green.join("config")).expect("removed");
+    shop.export(&[]).with(0).says("has no config");
+    let files = shop.desk.tree("repo/store");
+    let is_kept =
+        |(file, bytes): (&String, &Vec<u8>)| !file.starts_with("green") || files[file] == *bytes;
+    assert!(after.iter().all(is_kept));
+    std::fs::remove_dir_all(green).expect("removed");
     shop.export(&[]).with(0);
     let left = shop.desk.tree("repo/store");
     assert!(!left.keys().any(|file| file.starts_with("green")));
@@ -349,7 +544,7 @@ fn backups_are_never_in_the_clear() {
 fn a_secret_key_given_as_a_recipient_is_not_repeated() {
     let shop = Shop::new(&sample());
     let key = shop.desk.read("key");
-    let ended = shop.export(&["--encrypt-to", &key]).with(1);
+    let ended = shop.export(&["--encrypt-to", &key]).with(3);
     assert!(!format!("{ended:?}").contains(&key), "{ended:?}");
 }
 

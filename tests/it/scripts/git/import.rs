@@ -14,6 +14,12 @@ fn edit(shop: &Shop, file: &str, from: &str, to: &str) {
     shop.desk.write(file, text.replacen(from, to, 1));
 }
 
+/// Makes an instance group larger in git.
+fn grow(shop: &Shop) {
+    let group = format!("repo/store/{GROUP}");
+    edit(shop, &group, "maxSize: ", "maxSize: 1");
+}
+
 /// A desk with an export of the sample, committed.
 fn exported() -> Shop {
     let shop = Shop::new(&sample());
@@ -96,12 +102,7 @@ fn addons_with_conflict_markers_are_refused() {
 #[test]
 fn edits_in_git_are_shown_and_imported() {
     let shop = exported();
-    edit(
-        &shop,
-        &format!("repo/store/{GROUP}"),
-        "maxSize: ",
-        "maxSize: 1",
-    );
+    grow(&shop);
     let new = shop
         .desk
         .read(&format!("repo/store/{GROUP}"))
@@ -141,8 +142,9 @@ fn newer_state_is_not_overwritten() {
         let shop = exported();
         let newer = shop.desk.read(&format!("store/{key}")) + "\n# newer\n";
         shop.desk.write(&format!("store/{key}"), &newer);
-        let other = "blue.k8s.example.com/kops-version.txt";
-        shop.desk.write(&format!("repo/store/{other}"), "1.99.0");
+        let other = "blue.k8s.example.com/clusteraddons/default";
+        shop.desk
+            .write(&format!("repo/store/{other}"), "kind: ConfigMap\n");
         let before = shop.desk.tree("store");
         let mut args = vec!["--yes"];
         args.extend(
@@ -158,7 +160,10 @@ fn newer_state_is_not_overwritten() {
         args.extend(["--newer", "keep"]);
         shop.import("store", &args).with(0);
         assert_eq!(shop.desk.read(&format!("store/{key}")), newer);
-        assert_eq!(shop.desk.read(&format!("store/{other}")), "1.99.0");
+        assert_eq!(
+            shop.desk.read(&format!("store/{other}")),
+            "kind: ConfigMap\n"
+        );
 
         args.extend(["--newer", "overwrite"]);
         args.retain(|arg| *arg != "keep");
@@ -175,12 +180,7 @@ fn newer_state_is_not_overwritten() {
 #[test]
 fn what_both_changed_is_a_conflict() {
     let shop = exported();
-    edit(
-        &shop,
-        &format!("repo/store/{GROUP}"),
-        "maxSize: ",
-        "maxSize: 1",
-    );
+    grow(&shop);
     edit(&shop, &format!("store/{GROUP}"), "maxSize: ", "maxSize: 2");
     let before = shop.desk.tree("store");
     for newer in ["refuse", "keep"] {
@@ -253,13 +253,13 @@ fn what_kops_could_not_read_is_refused() {
         ),
         (
             GROUP,
-            "kind: InstanceGroup\nmetadata:\n  name: other\n",
-            "no InstanceGroup of this name",
+            "apiVersion: kops.k8s.io/v1alpha2\nkind: InstanceGroup\nmetadata:\n  name: other\n",
+            "kOps looks for 'nodes' here",
         ),
         (
             "blue.k8s.example.com/instancegroup/nodes~",
             "kind: InstanceGroup\n",
-            "no InstanceGroup of this name",
+            "apiVersion is missing",
         ),
     ] {
         let shop = exported();
@@ -267,6 +267,136 @@ fn what_kops_could_not_read_is_refused() {
         let before = shop.desk.tree("store");
         shop.import("store", &["--yes"]).with(3).says(words);
         assert!(shop.desk.tree("store") == before, "{file}");
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_of_kops_is_refused() {
+    for (file, from, to, words) in [
+        (GROUP, "maxSize: ", "maxSize: x", "spec.maxSize"),
+        (GROUP, "maxSize: ", "maxSise: ", "maxSise"),
+        (
+            CONFIG,
+            "networkCIDR: ",
+            "networkCIDR: 1.2.3.4/32 # ",
+            "CIDR",
+        ),
+    ] {
+        let shop = exported();
+        edit(&shop, &format!("repo/store/{file}"), from, to);
+        shop.import("store", &["--dry-run"]).with(3).says(words);
+        shop.import("store", &["--yes"]).with(3).says(words);
+        assert!(shop.desk.tree("store") == sample(), "{file}");
+        let forced = shop.import("store", &["--yes", "--force-unknown"]);
+        assert_eq!(forced.code == Some(0), words == "maxSise", "{forced:?}");
+    }
+    // An old fault doesn't stop another change, nor a restore.
+    let mut tree = sample();
+    let group = String::from_utf8(tree[GROUP].clone()).expect("UTF-8");
+    tree.insert(
+        GROUP.to_owned(),
+        group.replacen("maxSize: ", "maxSise: ", 1).into_bytes(),
+    );
+    let shop = Shop::new(&tree);
+    shop.export_all().with(0);
+    shop.import("new", &["--yes"]).with(0);
+    edit(
+        &shop,
+        &format!("repo/store/{GROUP}"),
+        "minSize: ",
+        "minSize: 1",
+    );
+    shop.import("store", &["--yes"]).with(0);
+}
+
+#[test]
+fn what_kops_writes_stays_its_own() {
+    let shop = exported();
+    let version = "blue.k8s.example.com/kops-version.txt";
+    let created = "blue.k8s.example.com/backups/etcd/main/control/etcd-cluster-created";
+    for key in [version, created] {
+        shop.desk.write(&format!("store/{key}"), "newer");
+    }
+    let ended = shop
+        .import("store", &["--yes", "--newer", "overwrite"])
+        .with(0);
+    ended.says("--generated");
+    ended.says("Nothing to import but");
+    assert_eq!(shop.desk.read(&format!("store/{version}")), "newer");
+    shop.import("store", &["--yes", "--newer", "overwrite", "--generated"])
+        .with(0);
+    assert!(shop.desk.tree("store") == sample());
+}
+
+#[test]
+fn line_ends_that_git_changed_are_refused() {
+    let windows = |shop: &Shop, file: &str| {
+        let text = shop.desk.read(&format!("repo/store/{file}"));
+        let text = text.replace('\n', "\r\n");
+        shop.desk.write(&format!("repo/store/{file}"), text);
+    };
+    let shop = exported();
+    windows(&shop, GROUP);
+    shop.import("store", &["--yes"])
+        .with(3)
+        .says("core.autocrlf");
+    // Also when the file was edited too.
+    grow(&shop);
+    shop.import("store", &["--yes"])
+        .with(3)
+        .says("core.autocrlf");
+    assert!(shop.desk.tree("store") == sample());
+    // An export puts right what nobody edited.
+    let shop = exported();
+    windows(&shop, CONFIG);
+    shop.export_all().with(0);
+    assert!(shop.desk.tree("repo/store")[CONFIG] == sample()[CONFIG]);
+}
+
+#[test]
+fn json_is_the_result_and_the_plan_is_told_beside_it() {
+    let shop = exported();
+    grow(&shop);
+    for (args, code, is_dry, is_done) in [
+        (["--json", "--dry-run"], 0, true, false),
+        (["--json", "--yes"], 0, false, true),
+    ] {
+        let ended = shop.import("store", &args).with(code);
+        // Of a dry run kstate itself tells one line more.
+        let line = ended.stdout.lines().next().unwrap_or_default();
+        let result: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(result["dry_run"], is_dry, "{result}");
+        assert_eq!(result["done"], is_done, "{result}");
+        assert_eq!(result["write"][0], GROUP, "{result}");
+        assert!(ended.stderr.contains("~ spec.maxSize: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn mistakes_are_told_in_one_error() {
+    for (args, words) in [
+        (&["--cluster", "../x"][..], "'../x' is no name of a cluster"),
+        (&["--identity", "nothing"], "nothing"),
+    ] {
+        let shop = exported();
+        let ended = shop.import("store", args).with(3);
+        ended.says(words);
+        assert!(!ended.stderr.contains("called from"), "{ended:?}");
+    }
+    for link in [CONFIG, GROUP, "blue.k8s.example.com/instancegroup/new"] {
+        let shop = exported();
+        let file = shop.desk.path(&format!("repo/store/{link}"));
+        let _ = std::fs::remove_file(&file);
+        std::os::unix::fs::symlink("/etc/hostname", &file).expect("a link");
+        for ended in [
+            shop.import("store", &["--yes"]),
+            shop.export(&["--encrypt-to", &shop.recipient, "--with-backups"]),
+        ] {
+            ended.says("symbolic link");
+            let ended = ended.with(3);
+            assert!(!ended.stderr.contains("called from"), "{ended:?}");
+        }
+        assert!(shop.desk.tree("store") == sample(), "{link}");
     }
 }
 
@@ -337,12 +467,12 @@ fn a_folder_without_a_manifest() {
     let shop = Shop::new(&sample());
     shop.desk.write(&format!("repo/store/{CONFIG}"), "x");
     shop.import("store", &["--yes"])
-        .with(1)
+        .with(3)
         .says("kstate-export.json");
     shop.desk
         .write("repo/store/kstate-export.json", "<<<<<<< HEAD\n");
     shop.import("store", &["--yes"])
-        .with(1)
+        .with(3)
         .says("kstate-export.json");
     assert!(shop.desk.tree("store") == sample());
 }
@@ -350,12 +480,7 @@ fn a_folder_without_a_manifest() {
 #[test]
 fn a_plan_of_it_can_be_applied() {
     let shop = exported();
-    edit(
-        &shop,
-        &format!("repo/store/{GROUP}"),
-        "maxSize: ",
-        "maxSize: 1",
-    );
+    grow(&shop);
     let args = ["import_git", "--from", "repo/store", "--state", "store"];
     let mut plan = vec!["plan", "-o", "plan"];
     plan.extend(args);

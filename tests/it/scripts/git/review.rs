@@ -107,7 +107,13 @@ fn secrets_come_on_demand_and_are_the_users_alone() {
             "{key}"
         );
     }
-    for folder in ["pki/private", "pki/private/kubernetes-ca", "secrets"] {
+    for folder in [
+        "pki/private",
+        "pki/private/kubernetes-ca",
+        "secrets",
+        "manifests",
+        "manifests/etcd",
+    ] {
         assert_eq!(
             mode(&shop.desk.path(&format!("copy/{name}/{folder}"))),
             0o700,
@@ -115,6 +121,11 @@ fn secrets_come_on_demand_and_are_the_users_alone() {
         );
     }
     // A copy is never written over.
+    review(&shop, &double, &name, &[])
+        .with(3)
+        .says("is there already");
+    // Nor mixed with what is left of one.
+    std::fs::remove_file(shop.desk.path(&format!("copy/{name}/config"))).expect("removed");
     review(&shop, &double, &name, &[])
         .with(3)
         .says("is there already");
@@ -146,11 +157,26 @@ fn explicit_stores_move_along_and_foreign_ones_are_refused() {
         assert!(config.contains(&line), "{config}");
     }
 
-    let kept = "  serviceAccountIssuerDiscovery:\n    discoveryStore: s3://public/oidc\n";
-    let (shop, double) = (Shop::new(&with(kept)), double_with(&with(kept)));
+    let published = format!(
+        "  addons:\n  - manifest: s3://old-state-store/{name}/own.yaml\n  serviceAccountIssuerDiscovery:\n    \
+         discoveryStore: s3://public/oidc\n"
+    );
+    let (shop, double) = (Shop::new(&with(&published)), double_with(&with(&published)));
     review(&shop, &double, &name, &[])
         .with(0)
-        .says("discoveryStore");
+        .says("--keep-discovery-store");
+    let config = shop.desk.read(&format!("copy/{name}/config"));
+    let place = shop.desk.arg(&format!("copy/{name}"));
+    let lines = [
+        format!("  - manifest: {place}/own.yaml\n"),
+        format!("    discoveryStore: {place}/discovery\n"),
+    ];
+    assert!(lines.iter().all(|line| config.contains(line)), "{config}");
+    assert!(!config.contains("s3://"), "{config}");
+    std::fs::remove_dir_all(shop.desk.path("copy")).expect("removed");
+    review(&shop, &double, &name, &["--keep-discovery-store"])
+        .with(0)
+        .says("s3://public/oidc");
 
     let foreign = "  keyStore: s3://elsewhere/pki\n";
     let (shop, double) = (Shop::new(&with(foreign)), double_with(&with(foreign)));
@@ -164,9 +190,9 @@ fn explicit_stores_move_along_and_foreign_ones_are_refused() {
 fn what_it_refuses() {
     let shop = Shop::new(&sample());
     let double = double_with(&sample());
-    review(&shop, &double, "red.k8s.example.com", &[])
-        .with(3)
-        .says("red.k8s.example.com");
+    for wrong in ["red.k8s.example.com", "../x"] {
+        review(&shop, &double, wrong, &[]).with(3).says(wrong);
+    }
     let name = clusters(&sample()).remove(0);
     let before = shop.desk.tree("store");
     for (to, words) in [
