@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 use serde_json::{Value as Json, json};
 
-use super::super::store::methods::{self, key_of, own_key_of};
+use super::super::store::handle::{self, key_of, own_key_of};
 use crate::config::check::{self, File};
 use crate::config::entry::{Clash, Entry, Saved};
 use crate::config::mask::mask;
@@ -44,7 +44,7 @@ assert(#files == 2 and files[2].name == "nodes" and files[2].key == "c.example.c
 };
 
 async fn list(lua: Lua, (store, cluster): (AnyUserData, String)) -> mlua::Result<Value> {
-    let store = methods::of(&store)?;
+    let store = handle::of(&store)?;
     let files = vm::on_io(&lua, async move { files_of(&store, &cluster).await }).await??;
     data::to_lua(&lua, &json!(files))
 }
@@ -140,7 +140,7 @@ assert(kstate.config.load(store, "d/config").tag == nil)
 };
 
 async fn load(lua: Lua, (store, key): (AnyUserData, String)) -> mlua::Result<Table> {
-    let store = methods::of(&store)?;
+    let store = handle::of(&store)?;
     let key = key_of(&store, "read", &key)?;
     let label = label_of(&*store, &key);
     let entry = vm::on_io(&lua, async move { Entry::load(&*store, &key).await }).await??;
@@ -210,7 +210,7 @@ async fn save(
     lua: Lua,
     (store, table, text, options): (AnyUserData, Table, String, Options),
 ) -> mlua::Result<MultiValue> {
-    let store = methods::of(&store)?;
+    let store = handle::of(&store)?;
     let key: String = table.get("key")?;
     let entry = Entry {
         key: own_key_of(&store, "write", &key)?,

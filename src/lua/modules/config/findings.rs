@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use mlua::{AnyUserData, Lua, Table, Value};
 use serde_json::{Value as Json, json};
 
-use super::super::store::methods::{self, key_of};
+use super::super::store::handle::{self, key_of};
 use super::entries::{CLUSTER, STORE, files_of, label_of};
 use crate::config::check::{self, File, Found};
 use crate::config::entry::Entry;
@@ -39,7 +39,7 @@ assert(#first > 0 and first[1].line)
 };
 
 async fn validate(lua: Lua, (store, cluster): (AnyUserData, String)) -> mlua::Result<Value> {
-    let store = methods::of(&store)?;
+    let store = handle::of(&store)?;
     let entries = vm::on_io(&lua, async move { texts_of(&store, &cluster).await }).await??;
     data::to_lua(&lua, &shown(&check::cluster(&files(&entries), &[], false)))
 }

@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt};
 use mlua::{AnyUserData, Lua, Value};
 use serde_json::json;
 
-use super::super::store::methods;
+use super::super::store::handle;
 use crate::config::layout;
 use crate::config::location::Location;
 use crate::config::manifest::ClusterManifest;
@@ -39,7 +39,7 @@ assert(kstate.config.clusters(store)[1] == "c.example.com")
 };
 
 async fn clusters(lua: Lua, store: AnyUserData) -> mlua::Result<Vec<String>> {
-    let store = methods::of(&store)?;
+    let store = handle::of(&store)?;
     Ok(vm::on_io(&lua, async move { clusters_of(&*store).await }).await??)
 }
 

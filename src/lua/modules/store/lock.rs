@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlua::{AnyUserData, Function, Lua, MultiValue, Table};
 
-use super::methods;
+use super::handle;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
@@ -71,7 +71,7 @@ async fn lock(
     lua: Lua,
     (this, name, options, f): (AnyUserData, String, Options, Function),
 ) -> mlua::Result<MultiValue> {
-    let store = methods::of(&this)?;
+    let store = handle::of(&this)?;
     let options = how(&options)?;
     let session = Arc::clone(&vm::of(&lua).host.session);
     let taking = async move { session.lock(&store, &name, &options).await };

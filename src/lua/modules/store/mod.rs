@@ -1,9 +1,10 @@
 //! `kstate.store`: opening stores, and what can be done with one.
 
 mod convert;
+pub(super) mod handle;
 mod listing;
 mod lock;
-pub(super) mod methods;
+mod methods;
 mod read;
 mod trees;
 
@@ -88,7 +89,7 @@ assert(store:exists("c.example.com/config"))
     make: |def, lua| def.sync(lua, open),
 };
 
-fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<methods::Handle> {
+fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<handle::Handle> {
     let vm = vm::of(lua);
     let mut url = (vm.host.resolve)(&url)?;
     for option in OPTIONS {
@@ -103,7 +104,7 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<methods::H
     // Opening may prepare clients, which belong to the I/O runtime.
     let _io = vm.host.io.enter();
     let store = vm.host.session.open(&url)?;
-    Ok(methods::Handle {
+    Ok(handle::Handle {
         store,
         options: url.options,
     })

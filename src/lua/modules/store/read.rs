@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
-use super::methods::{KEY, key_of, of, or_conflict};
+use super::handle::{key_of, of, or_conflict};
+use super::methods::KEY;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use mlua::{AnyUserData, Lua, Table, Value};
 use serde_json::json;
 
-use super::methods;
+use super::handle;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::error::ScriptError;
@@ -85,8 +85,8 @@ async fn sync(
     lua: Lua,
     (this, target, options): (AnyUserData, AnyUserData, Options),
 ) -> mlua::Result<Value> {
-    let (source, target) = (methods::of(&this)?, methods::of(&target)?);
-    methods::check_reserved(&target, "sync", None)?;
+    let (source, target) = (handle::of(&this)?, handle::of(&target)?);
+    handle::check_reserved(&target, "sync", None)?;
     let evidence = evidence(&options)?;
     let mut first = Vec::new();
     for glob in patterns(&options, "first")? {
@@ -173,7 +173,7 @@ async fn diff(
     lua: Lua,
     (this, other, options): (AnyUserData, AnyUserData, Options),
 ) -> mlua::Result<Value> {
-    let (a, b) = (methods::of(&this)?, methods::of(&other)?);
+    let (a, b) = (handle::of(&this)?, handle::of(&other)?);
     let compare = CompareOptions {
         filter: filter(&options)?,
         concurrency: options.count("concurrency")?.unwrap_or(CONCURRENCY),
@@ -226,7 +226,7 @@ assert(store:relation(store:at("a")) == "contains")
 "#,
     make: |def, lua| {
         def.sync(lua, |_, (this, other): (AnyUserData, AnyUserData)| {
-            let (here, there) = (methods::of(&this)?.place(), methods::of(&other)?.place());
+            let (here, there) = (handle::of(&this)?.place(), handle::of(&other)?.place());
             Ok(match (here.contains(&there), there.contains(&here)) {
                 (true, true) => "same",
                 (true, false) => "contains",
@@ -255,7 +255,7 @@ pub(super) const PROBE: Def = Def {
 };
 
 async fn probe(lua: Lua, this: AnyUserData) -> mlua::Result<Table> {
-    let store = methods::of(&this)?;
+    let store = handle::of(&this)?;
     let verdict = vm::on_io(&lua, async move { probe::probe(&*store).await }).await??;
     lua.create_table_from([
         ("if_absent", verdict.if_absent),

@@ -197,12 +197,10 @@ assert(doc:get("subnets[name=c].zone") == nil)
         def.sync(
             lua,
             |lua, (this, path, options): (AnyUserData, String, Options)| {
-                let handle = of(&this)?;
-                let (_, value) = handle.part(&options)?;
-                match selector(&path)?.find(value).first() {
+                with_found(&this, &path, &options, |found| match found.first() {
                     Some((_, value)) => yaml_data::to_lua(lua, value),
                     None => Ok(Value::Nil),
-                }
+                })
             },
         )
     },
@@ -226,18 +224,30 @@ assert(table.concat(doc:all("subnets[*].name"), " ") == "a b")
         def.sync(
             lua,
             |lua, (this, path, options): (AnyUserData, String, Options)| {
-                let handle = of(&this)?;
-                let (_, value) = handle.part(&options)?;
-                let list = lua.create_table()?;
-                for (_, value) in selector(&path)?.find(value) {
-                    list.raw_push(yaml_data::to_lua(lua, value)?)?;
-                }
-                data::mark_array(lua, &list)?;
-                Ok(list)
+                with_found(&this, &path, &options, |found| {
+                    let list = lua.create_table()?;
+                    for (_, value) in found {
+                        list.raw_push(yaml_data::to_lua(lua, value)?)?;
+                    }
+                    data::mark_array(lua, &list)?;
+                    Ok(list)
+                })
             },
         )
     },
 };
+
+/// Gives what a path finds, with the ways there, to a function.
+fn with_found<T>(
+    this: &AnyUserData,
+    path: &str,
+    options: &Options,
+    give: impl FnOnce(Vec<(Path, &Yaml)>) -> mlua::Result<T>,
+) -> mlua::Result<T> {
+    let handle = of(this)?;
+    let (_, value) = handle.part(options)?;
+    give(selector(path)?.find(value))
+}
 
 const VALUE: Def = Def {
     name: "YamlDocument:value",
