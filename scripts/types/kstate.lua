@@ -339,7 +339,7 @@ function kstate.config.load(store, key) end
 
 ---Writes another text in the place of an entry, with a merge of what others wrote.
 ---
----By compare-and-swap: when the file is another than the entry, both changes are merged and it is tried again. A manifest is validated first: what is wrong with it and was not wrong before is an error. When both sides changed the same, nothing is written, and the error has `conflicts` (`path`, `base`, `ours`, `theirs`) and `marked`, the text with git's conflict markers, without secrets.
+---By compare-and-swap: when the file is another than the entry, both changes are merged and it is tried again. A manifest is validated first: what is wrong with it and was not wrong before is an error. When both sides changed the same, nothing is written, and the error has `conflicts` (`path`, `base`, `ours`, `theirs`) and `marked`, the text with git's conflict markers, without secrets. When the file was deleted meanwhile, it has `deleted` instead.
 ---@param store kstate.Store the store
 ---@param entry table what `config.load` gave
 ---@param text string the new text
@@ -557,7 +557,7 @@ function kstate.age.decrypt(bytes, identities) end
 ---@return string[] # the keys, each once, in byte order
 function kstate.age.recipients(recipients) end
 
----The person at the terminal.
+---The person at the terminal, and the streams of the process.
 kstate.cli = {}
 
 ---@class kstate.options.cli.confirm
@@ -574,6 +574,12 @@ function kstate.cli.confirm(options) end
 ---Tells whether a person can answer.
 ---@return boolean # whether a person can answer
 function kstate.cli.is_terminal() end
+
+---Reads standard input to its end.
+---
+---At most 64 MiB. A second call finds nothing any more. Where a person types, it waits for Ctrl-D.
+---@return string # the bytes
+function kstate.cli.input() end
 
 ---@class kstate.options.cli.table
 ---@field header? table the names of the columns

@@ -212,4 +212,13 @@ impl Terminal for Person {
         let read = std::io::stdin().read_line(&mut answer)?;
         Ok((read > 0).then_some(answer))
     }
+
+    fn input(&self, limit: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
 }

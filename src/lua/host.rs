@@ -20,6 +20,12 @@ pub trait Terminal: Send + Sync + 'static {
     /// # Errors
     /// Those of reading and writing.
     fn ask(&self, question: &str) -> io::Result<Option<String>>;
+
+    /// What is left of standard input, but no more than `limit` bytes. May block.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn input(&self, limit: u64) -> io::Result<Vec<u8>>;
 }
 
 /// No terminal: cron, a pipe, a test.
@@ -32,6 +38,10 @@ impl Terminal for NoTerminal {
 
     fn ask(&self, _question: &str) -> io::Result<Option<String>> {
         Ok(None)
+    }
+
+    fn input(&self, _limit: u64) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
     }
 }
 

@@ -10,8 +10,8 @@ use crate::lua::vm;
 /// `kstate.cli`.
 pub(super) static MODULE: Module = Module {
     name: "cli",
-    summary: "The person at the terminal.",
-    functions: &[CONFIRM, IS_TERMINAL, TABLE, OUT],
+    summary: "The person at the terminal, and the streams of the process.",
+    functions: &[CONFIRM, IS_TERMINAL, INPUT, TABLE, OUT],
     classes: &[],
 };
 
@@ -94,6 +94,42 @@ const IS_TERMINAL: Def = Def {
         })
     },
 };
+
+/// The most that is read of standard input.
+const LARGEST_INPUT: u64 = 64 << 20;
+
+const INPUT: Def = Def {
+    name: "cli.input",
+    summary: "Reads standard input to its end.",
+    body: "At most 64 MiB. A second call finds nothing any more. Where a person types, \
+           it waits for Ctrl-D.",
+    params: &[],
+    options: &[],
+    returns: &[("string", "the bytes")],
+    errors: &[("unsupported", "there is more than 64 MiB")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.cli.input() == "") -- nothing is piped into it here"#,
+    make: |def, lua| def.wait(lua, input),
+};
+
+async fn input(lua: Lua, (): ()) -> mlua::Result<LuaString> {
+    let host = &vm::of(&lua).host;
+    let terminal = host.terminal.clone();
+    let bytes = host
+        .io
+        .spawn_blocking(move || terminal.input(LARGEST_INPUT + 1))
+        .await
+        .map_err(|error| ScriptError::new("other", error.to_string()))?
+        .map_err(|error| {
+            ScriptError::new("other", format!("cannot read standard input: {error}"))
+        })?;
+    if bytes.len() as u64 > LARGEST_INPUT {
+        let message = "standard input has more than 64 MiB";
+        return Err(ScriptError::new("unsupported", message).into());
+    }
+    lua.create_string(bytes)
+}
 
 const TABLE: Def = Def {
     name: "cli.table",
@@ -206,6 +242,10 @@ mod tests {
 
         fn ask(&self, _: &str) -> io::Result<Option<String>> {
             Ok(Some(format!("{}\n", self.0)))
+        }
+
+        fn input(&self, _: u64) -> io::Result<Vec<u8>> {
+            Ok(Vec::new())
         }
     }
 

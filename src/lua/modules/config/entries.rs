@@ -163,7 +163,8 @@ pub(super) const SAVE: Def = Def {
            and it is tried again. A manifest is validated first: what is wrong with it and was not \
            wrong before is an error. When both sides changed the same, nothing is written, and the \
            error has `conflicts` (`path`, `base`, `ours`, `theirs`) and `marked`, the text with \
-           git's conflict markers, without secrets.",
+           git's conflict markers, without secrets. When the file was deleted meanwhile, it has \
+           `deleted` instead.",
     params: &[
         STORE,
         Param::new("entry", Type::Table, "what `config.load` gave"),
@@ -220,6 +221,7 @@ async fn save(
     let force_unknown = options.get("force_unknown")?.unwrap_or(false);
     let label = label_of(&*store, &entry.key);
     let url = store.url().to_owned();
+    let was_there = entry.tag.is_some();
     let saved = vm::on_io(&lua, async move {
         let check = |text: &str| refuse(&*store, &entry, text, force_unknown);
         entry.save(&*store, &text, check).await
@@ -230,7 +232,12 @@ async fn save(
             json!({ "written": true, "merged": merged, "text": text })
         }
         Saved::Clash(clash) => {
-            let error = conflict(&clash, &label).at(Some("write".to_owned()), Some(url), Some(key));
+            let error = if was_there && clash.theirs.tag.is_none() {
+                deletion(&label)
+            } else {
+                conflict(&clash, &label)
+            };
+            let error = error.at(Some("write".to_owned()), Some(url), Some(key));
             return Ok(MultiValue::from_iter([Value::Nil, error.to_value(&lua)?]));
         }
     };
@@ -262,6 +269,20 @@ fn refuse(store: &dyn Store, entry: &Entry, text: &str, force_unknown: bool) -> 
     Err(Error::new(ErrorKind::Invalid, "write", message).at(store.url(), Some(entry.key.as_str())))
 }
 
+fn deletion(label: &str) -> ScriptError {
+    let message = "it was deleted meanwhile by somebody else";
+    let error = ScriptError::new("precondition_failed", message)
+        .hint("if that was meant, there is nothing to do; else bring it back (kstate history, kstate undo), and run it again");
+    with_details(error, json!({ "deleted": true, "label": label }))
+}
+
+fn with_details(error: ScriptError, details: Json) -> ScriptError {
+    match details {
+        Json::Object(details) => error.details(details),
+        _ => error,
+    }
+}
+
 fn conflict(clash: &Clash, label: &str) -> ScriptError {
     let places: Vec<_> = clash
         .conflicts
@@ -279,10 +300,7 @@ fn conflict(clash: &Clash, label: &str) -> ScriptError {
         format!("somebody else changed {what} meanwhile, and to something else"),
     )
     .hint("look at both sides, and run it again");
-    match details {
-        Json::Object(details) => error.details(details),
-        _ => error,
-    }
+    with_details(error, details)
 }
 
 fn both_sides(conflict: &Conflict) -> Json {

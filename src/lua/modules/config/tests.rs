@@ -19,6 +19,24 @@ fn a_file_that_somebody_else_made_meanwhile_is_a_conflict() {
 }
 
 #[test]
+fn a_file_that_somebody_else_deleted_meanwhile_is_no_difference_of_values() {
+    Bench::new()
+        .run(
+            r#"
+            local store = kstate.store.open("memfs://deleted")
+            store:write("c/notes", "a: 1\n")
+            local entry = kstate.config.load(store, "c/notes")
+            store:delete("c/notes")
+            local saved, err = kstate.config.save(store, entry, "a: 2\n")
+            assert(saved == nil and err:is("precondition_failed") and err.deleted, err)
+            assert(tostring(err) == "cannot write memfs://deleted/c/notes: it was deleted meanwhile by somebody else", err)
+            assert(err.conflicts == nil and err.hint:find("kstate undo", 1, true))
+            "#,
+        )
+        .unwrap();
+}
+
+#[test]
 fn a_conflict_shows_no_secret() {
     Bench::new()
         .run(
