@@ -5,67 +5,18 @@
 --   3 check     as kOps would; nothing is written when something is wrong that was not so before
 --   4 ask       with the difference shown
 --   5 write     each file by compare-and-swap, merged with what others wrote meanwhile
--- It takes no lock: runs that change other fields don't stand in each other's way, and one that
--- contradicts another ends with both sides shown.
+-- It takes no lock: runs that change other fields don't stand in each other's way. What was only
+-- worked out here, such as a free range of addresses, is worked out anew when somebody else took it;
+-- what was typed and contradicts somebody else's change ends the run with both sides shown.
 
 local kstate = kstate
-local config, store, log, yaml = kstate.config, kstate.store, kstate.log, kstate.yaml
-local args, new, ranges = require("lib.args"), require("lib.new_cluster"), require("lib.ranges")
-local list, refuse = args.list, args.refuse
+local config, log, yaml = kstate.config, kstate.log, kstate.yaml
+local args, Cluster, new = require("lib.args"), require("lib.cluster"), require("lib.new_cluster")
+local add_zones, addons = require("lib.zones"), require("lib.addons")
+local list, made, refuse, table_of = args.list, Cluster.made, args.refuse, args.table_of
 
--- The files of a cluster ----------------------------------------------------------------------
-
-local function find(cluster, kind, name)
-  for _, file in ipairs(cluster.files) do
-    if file.kind == kind and (name == nil or file.name == name) then
-      return file
-    end
-  end
-end
-
--- Has a file among the cluster's, with a text unless it is in the store already.
-local function add_file(cluster, kind, name, text)
-  local there = find(cluster, kind, name)
-  if there then
-    return there
-  end
-  local key = kind == "Cluster" and cluster.name .. "/config" or cluster.name .. "/instancegroup/" .. name
-  local file = { kind = kind, name = name, entry = config.load(cluster.store, key), paths = kstate.array({}) }
-  file.text = file.entry.tag and file.entry.text or text or ""
-  cluster.files[#cluster.files + 1] = file
-  return file
-end
-
--- A group that is new, or was left there by a run that was interrupted.
-local function add_group(cluster, name, spec)
-  return add_file(cluster, "InstanceGroup", name, new.group_manifest(cluster.name, name, spec))
-end
-
--- What should be a table; people write anything into manifests.
-local function table_of(value)
-  return type(value) == "table" and value or {}
-end
-
--- The `spec` of the object in a file.
-local function spec_of(file)
-  for _, document in ipairs(yaml.decode_all(file.text)) do
-    if type(document) == "table" and document.kind == file.kind then
-      return table_of(document.spec)
-    end
-  end
-  refuse(file.entry.label .. " holds no " .. file.kind)
-end
-
-local function groups(cluster, is_wanted)
-  local found = {}
-  for _, file in ipairs(cluster.files) do
-    local spec = file.kind == "InstanceGroup" and spec_of(file)
-    if spec and is_wanted(tostring(spec.role), spec) then
-      found[#found + 1] = file
-    end
-  end
-  return found
-end
+-- How often all is done anew when somebody else was faster.
+local ATTEMPTS = 100
 
 local function is_node(role)
   return role == "Node"
@@ -75,41 +26,8 @@ local function is_control_plane(role)
   return role:find("Master", 1, true) ~= nil or role:find("ControlPlane", 1, true) ~= nil
 end
 
-local function note(file, text, paths)
-  file.text = text
-  table.move(paths, 1, #paths, #file.paths + 1, file.paths)
-end
-
--- What a function of kstate makes of a text that a person gave; what it finds wrong is refused.
-local function made(make, ...)
-  local ok, text, paths = pcall(make, ...)
-  if ok then
-    return text, paths
-  elseif text.kind == "invalid" then
-    refuse(text.message, text.hint)
-  end
-  error(text, 0)
-end
-
-local function change(ctx, file, changes)
-  changes.kind, changes.force_unknown = file.kind, ctx.flags.force_unknown
-  note(file, made(config.change, file.text, changes))
-end
-
 local function read(ctx)
-  local cluster = { name = ctx.args.cluster:gsub("/$", ""), files = {} }
-  if cluster.name == "" or cluster.name:find("/", 1, true) or cluster.name:find("^%.") then
-    refuse(("'%s' is no name of a cluster"):format(ctx.args.cluster))
-  end
-  cluster.store = store.open(ctx.flags.state or "state")
-  local listed = config.list(cluster.store, cluster.name)
-  cluster.is_new = listed[1] == nil or listed[1].kind ~= "Cluster"
-  for _, file in ipairs(listed) do
-    if file.kind ~= "Addons" then
-      add_file(cluster, file.kind, file.name)
-    end
-  end
-  return cluster
+  return Cluster.read(kstate.store.open(ctx.flags.state or "state"), args.cluster(ctx.args.cluster), ctx.flags.force_unknown)
 end
 
 -- 2 change ------------------------------------------------------------------------------------
@@ -117,15 +35,11 @@ end
 local function not_there(cluster)
   local others = config.clusters(cluster.store)
   local there = #others == 0 and "it has none" or "it has " .. table.concat(others, ", ", 1, math.min(#others, 10))
-  refuse(("there is no cluster %s in %s, and a new one needs --zones"):format(cluster.name, cluster.store:url()), there)
+  refuse(("there is no cluster %s in %s, and a new one needs --zones, or its manifest with -f"):format(cluster.name, cluster.store:url()), there)
 end
 
+-- The defaults of a new cluster, below what the files say.
 local function create(ctx, cluster)
-  if #ctx.flags.zones == 0 then
-    not_there(cluster)
-  elseif ctx.flags.kubernetes_version == nil then
-    refuse("a new cluster needs a version of Kubernetes", "say it with --kubernetes-version; kOps would ask the channel")
-  end
   -- What is left of a cluster that lost its config: a new one would find its keys and etcd backups.
   for entry in cluster.store:list(cluster.name) do
     local name = entry.prefix or entry.key
@@ -133,76 +47,40 @@ local function create(ctx, cluster)
       refuse(("%s has no config, but %s is there"):format(cluster.name, name), "bring its config back (kstate undo, a backup), or delete what is left of it")
     end
   end
-  for _, file in ipairs(new.files(cluster.name, cluster.store:url(), ctx.flags)) do
-    add_file(cluster, file.kind, file.name, file.text)
-  end
-end
-
--- Subnets for the zones that the cluster has none in.
-local function add_zones(ctx, cluster)
-  local file = find(cluster, "Cluster")
-  local spec = spec_of(file)
-  local there, taken, model, utility = {}, {}, nil, nil
-  for _, subnet in ipairs(table_of(spec.subnets)) do
-    there[subnet.zone or subnet.region or subnet.name or ""] = true
-    taken[#taken + 1] = tostring(subnet.cidr):match("^[%d.]+/") and ranges.parse(subnet.cidr) or nil
-    if subnet.type == "Utility" then
-      utility = utility or subnet
-    else
-      model = model or subnet
-    end
-  end
-  local function add(zone, like, name)
-    local cidr, range = nil, nil
-    -- As large as the others, or as there is room for.
-    for length = spec.networkCIDR and like.cidr and ranges.parse(like.cidr).length or 29, 28 do
-      cidr, range = ranges.free(ranges.parse(spec.networkCIDR), length, taken)()
-      if cidr then
-        break
-      end
-    end
-    if cidr == nil then
-      refuse(("no range is free for a subnet in %s"):format(zone), ("give one: --set 'spec.subnets+=[{name: %s, zone: %s, type: %s, cidr: …}]'"):format(name, zone, like.type))
-    end
-    taken[#taken + 1] = range
-    local subnet = kstate.json.encode({ { cidr = cidr, name = name, type = like.type, zone = zone } })
-    change(ctx, file, { set = { "spec.subnets+=" .. subnet } })
-  end
-  for _, zone in ipairs(list(ctx.flags.zones)) do
-    local region = spec.cloudProvider == "aws" and new.aws_region_of(zone)
-    local known = model and model.zone and new.aws_region_of(model.zone)
-    if region and known and region ~= known then
-      refuse(("%s is not in the cluster's region, %s"):format(zone, known), "a cluster has one region")
-    end
-    if not (there[zone] or there[new.region_of(zone)]) then
-      add(zone, model or { type = "Public", cidr = spec.networkCIDR }, zone)
-      if utility then
-        add(zone, utility, "utility-" .. zone)
-      end
-      there[zone] = true
-      log.info(("%s has a subnet now, but no instance group: --instance-group nodes-%s --role Node --subnet %s adds one"):format(zone, zone, zone))
+  local manifest = cluster:find("Cluster")
+  local given = manifest and cluster:spec(manifest) or {}
+  for _, default in ipairs(new.files(cluster.name, cluster.store:url(), ctx.flags, given)) do
+    local file = cluster:find(default.kind, default.name)
+    if file == nil then
+      cluster:add(default.kind, default.name, default.text)
+    elseif file.entry.tag == nil then
+      local over = { kind = file.kind, force_unknown = cluster.force_unknown }
+      file.text = config.merge(default.text, file.text, over)
     end
   end
 end
 
-local function set_networking(ctx, file, name)
-  local wanted, now = new.NETWORKING[name], table_of(spec_of(file).networking)
+local function set_networking(cluster, file, name)
+  local wanted, now = new.NETWORKING[name], table_of(cluster:spec(file).networking)
   local plugin = next(wanted)
-  local sets, unset = {}, {}
-  if now[plugin] == nil then
-    sets[1] = "spec.networking=" .. kstate.json.encode(wanted)
-    log.warn("kOps can't exchange the network plugin of a running cluster without an outage")
-  elseif name == "cilium-eni" or name == "cilium-etcd" then
+  if name == "cilium-etcd" and table_of(now.cilium).etcdManaged ~= true then
+    refuse(
+      "--networking cilium-etcd is for new clusters: it needs an etcd cluster more",
+      "an existing one gets it field by field: --set 'spec.etcdClusters+=[{name: cilium, etcdMembers: [as of main]}]', then --set spec.networking.cilium.etcdManaged=true"
+    )
+  elseif name == "cilium-eni" and now.cilium and table_of(now.cilium).ipam ~= "eni" then
     refuse("the cluster has cilium already, and how it runs can't be changed by a shortcut", "change it field by field: --set spec.networking.cilium.ipam=eni")
-  else
+  elseif now[plugin] ~= nil then
     return
   end
-  if new.has_own_proxy(name) then
+  log.warn("kOps can't exchange the network plugin of a running cluster without an outage")
+  local sets, unset = { "spec.networking=" .. kstate.json.encode(wanted) }, {}
+  if new.has_own_proxy(wanted) then
     sets[2] = "spec.kubeProxy.enabled=false"
-  elseif now.cilium or now.kuberouter then
+  elseif new.has_own_proxy(now) then
     unset[1] = "spec.kubeProxy.enabled"
   end
-  change(ctx, file, { set = sets, unset = unset })
+  cluster:change(file, { set = sets, unset = unset })
 end
 
 -- Each of the cluster's shortcuts, and the change that it stands for.
@@ -220,8 +98,70 @@ local SHORTCUTS = {
 
 local DNS = { public = "Public", private = "Private", none = "None" }
 
+local function set_machine_type(cluster, group, machine_type)
+  local mixed = table_of(cluster:spec(group).mixedInstancesPolicy)
+  if #table_of(mixed.instances) > 0 or mixed.instanceRequirements then
+    refuse(
+      ("%s mixes its machines (spec.mixedInstancesPolicy), and a machine type alone changes none of them"):format(group.name),
+      ("say which it mixes: --instance-group %s --set 'spec.mixedInstancesPolicy.instances=%s,…'"):format(group.name, machine_type)
+    )
+  end
+  cluster:change(group, { set = { "spec.machineType=" .. machine_type } })
+end
+
+-- What the whole number of nodes is in each of their groups.
+local function set_node_count(cluster, nodes, count)
+  for i, group in ipairs(nodes) do
+    local spec = cluster:spec(group)
+    if spec.minSize ~= spec.maxSize then
+      refuse(
+        ("%s grows and shrinks by itself, from %s to %s"):format(group.name, tostring(spec.minSize), tostring(spec.maxSize)),
+        ("--instance-group %s --set spec.minSize=… --set spec.maxSize=… changes that"):format(group.name)
+      )
+    end
+    local part = count // #nodes + (i <= count % #nodes and 1 or 0)
+    cluster:change(group, { set = { "spec.minSize=" .. part, "spec.maxSize=" .. part } })
+  end
+end
+
+local function change_groups(flags, cluster)
+  local nodes = cluster:groups(function(role, spec)
+    return is_node(role) and spec.manager ~= "Karpenter"
+  end)
+  local masters = cluster:groups(is_control_plane)
+  if (flags.node_count or 0) < 0 then
+    refuse(("%d is no number of nodes"):format(flags.node_count))
+  elseif #nodes == 0 and (flags.node_size or flags.node_count or flags.node_image) then
+    refuse(cluster.name .. " has no instance group of nodes", "--instance-group NAME --role Node makes one")
+  end
+  for _, of in ipairs({
+    { groups = nodes, size = flags.node_size, image = flags.node_image or flags.image },
+    { groups = masters, size = flags.control_plane_size, image = flags.control_plane_image or flags.image },
+  }) do
+    for _, group in ipairs(of.groups) do
+      if of.size then
+        set_machine_type(cluster, group, of.size)
+      end
+      cluster:change(group, { set = of.image and { "spec.image=" .. of.image } or {} })
+    end
+  end
+  if cluster.is_new then
+    return
+  elseif flags.node_count then
+    set_node_count(cluster, nodes, flags.node_count)
+  end
+  if flags.control_plane_count and flags.control_plane_count ~= #masters then
+    refuse(("the control plane has %d instances; its number can't be changed at once"):format(#masters), "each needs an instance group and a member in every etcd cluster")
+  end
+end
+
 local function apply_shortcuts(ctx, cluster)
-  local flags, file = ctx.flags, find(cluster, "Cluster")
+  local flags, file = ctx.flags, cluster:find("Cluster")
+  if flags.cloud and not cluster.is_new and flags.cloud ~= cluster:spec(file).cloudProvider then
+    refuse("a cluster can't move to another cloud")
+  elseif not cluster.is_new and (flags.topology or #flags.control_plane_zones > 0) then
+    refuse("--topology and --control-plane-zones are for new clusters", "change an existing one with --set")
+  end
   local sets = {}
   for _, shortcut in ipairs(SHORTCUTS) do
     local value = flags[shortcut[1]]
@@ -230,47 +170,21 @@ local function apply_shortcuts(ctx, cluster)
       sets[#sets + 1] = shortcut[2] .. (shortcut[1] == "dns" and DNS[value] or value)
     end
   end
-  change(ctx, file, { set = sets })
+  cluster:change(file, { set = sets })
   if flags.networking and not cluster.is_new then
-    set_networking(ctx, file, flags.networking)
+    set_networking(cluster, file, flags.networking)
   end
+  change_groups(flags, cluster)
+end
 
-  local function has_size(role, spec)
-    return is_node(role) and spec.manager ~= "Karpenter"
-  end
-  local nodes, masters = groups(cluster, has_size), groups(cluster, is_control_plane)
-  if #nodes == 0 and (flags.node_size or flags.node_count or flags.node_image) then
-    refuse(cluster.name .. " has no instance group of nodes", "--instance-group NAME --role Node makes one")
-  end
-  local function each(files, flag, field)
-    for _, group in ipairs(flag and files or {}) do
-      change(ctx, group, { set = { field .. "=" .. flag } })
-    end
-  end
-  each(nodes, flags.node_size, "spec.machineType")
-  each(masters, flags.control_plane_size, "spec.machineType")
-  each(nodes, flags.node_image or flags.image, "spec.image")
-  each(masters, flags.control_plane_image or flags.image, "spec.image")
-  if cluster.is_new then
-    return
-  end
-  for i, group in ipairs(flags.node_count and nodes or {}) do
-    local spec = spec_of(group)
-    if spec.minSize ~= spec.maxSize then
-      refuse(
-        ("%s grows and shrinks by itself, from %s to %s"):format(group.name, tostring(spec.minSize), tostring(spec.maxSize)),
-        ("--instance-group %s --set spec.minSize=… --set spec.maxSize=… changes that"):format(group.name)
-      )
-    end
-    local count = flags.node_count // #nodes + (i <= flags.node_count % #nodes and 1 or 0)
-    change(ctx, group, { set = { "spec.minSize=" .. count, "spec.maxSize=" .. count } })
-  end
-  if flags.control_plane_count and flags.control_plane_count ~= #masters then
-    refuse(("the control plane has %d instances; its number can't be changed at once"):format(#masters), "each needs an instance group and a member in every etcd cluster")
-  elseif flags.cloud and flags.cloud ~= spec_of(file).cloudProvider then
-    refuse("a cluster can't move to another cloud")
-  elseif flags.topology or #flags.control_plane_zones > 0 then
-    refuse("--topology and --control-plane-zones are for new clusters", "change an existing one with --set")
+-- An instance group that is there must be what was said about it, for it isn't made.
+local function check_group(ctx, cluster, file)
+  local spec, role, subnets = cluster:spec(file), ctx.flags.role, list(ctx.flags.subnet)
+  local has_role = role == nil or spec.role == role or role == "Master" and is_control_plane(tostring(spec.role))
+  if not has_role then
+    refuse(("%s is there, with the role %s"):format(file.name, tostring(spec.role)), "take another name; a group can't change what its machines are")
+  elseif #subnets > 0 and table.concat(subnets, ",") ~= table.concat(table_of(spec.subnets), ",") then
+    refuse(("%s is there, in other subnets"):format(file.name), ("change them with --set spec.subnets=%s"):format(table.concat(subnets, ",")))
   end
 end
 
@@ -278,16 +192,18 @@ end
 local function named_groups(ctx, cluster)
   local found = {}
   for _, name in ipairs(list(ctx.flags.instance_group)) do
-    local file = find(cluster, "InstanceGroup", name)
-    if file == nil and ctx.flags.role then
+    local file = cluster:find("InstanceGroup", name)
+    if file then
+      check_group(ctx, cluster, file)
+    elseif ctx.flags.role then
       local subnets = list(ctx.flags.subnet)
-      for _, subnet in ipairs(#subnets == 0 and table_of(spec_of(find(cluster, "Cluster")).subnets) or {}) do
+      for _, subnet in ipairs(#subnets == 0 and table_of(cluster:spec(cluster:find("Cluster")).subnets) or {}) do
         subnets[#subnets + 1] = subnet.type ~= "Utility" and subnet.name or nil
       end
-      file = add_group(cluster, name, { role = ctx.flags.role, subnets = kstate.array(subnets) })
-    elseif file == nil then
+      file = cluster:add("InstanceGroup", name, new.group_manifest(cluster.name, name, { role = ctx.flags.role, subnets = kstate.array(subnets) }))
+    else
       local names = {}
-      for _, group in ipairs(groups(cluster, function() return true end)) do
+      for _, group in ipairs(cluster:groups(function() return true end)) do
         names[#names + 1] = group.name
       end
       refuse(("%s has no instance group %s"):format(cluster.name, name), ("it has %s; --role makes a new one"):format(table.concat(names, ", ")))
@@ -297,81 +213,88 @@ local function named_groups(ctx, cluster)
   return found
 end
 
--- What a file says, document by document.
-local function merge_file(ctx, cluster, path)
-  local folder = kstate.path.dir(path)
-  local text = store.open(folder == "" and "." or folder):read(kstate.path.base(path))
-  if text == nil then
-    refuse("there is no file " .. path)
-  end
-  local done = {}
+-- What the documents of a file are about: a list of `kind` and `name`, each once.
+local function objects_in(cluster, path, text)
   local ok, documents = pcall(yaml.decode_all, text)
   if not ok then
     refuse(path .. ": " .. documents.message)
   end
+  local found, seen = {}, {}
   for _, document in ipairs(documents) do
-    local is_part = type(document) == "table"
-    if not is_part and document ~= kstate.null then
+    if type(document) == "table" then
+      local kind, name = document.kind or "Cluster", table_of(document.metadata).name
+      local id = tostring(kind) .. " " .. tostring(name)
+      if kind == "Cluster" and name ~= nil and name ~= cluster.name then
+        refuse(("%s is about the cluster %s, not %s"):format(path, name, cluster.name))
+      elseif kind == "InstanceGroup" and name == nil then
+        refuse(path .. ": an InstanceGroup without metadata.name")
+      elseif kind == "SSHCredential" then
+        refuse(path .. " has an SSHCredential, which is kept elsewhere", "take it out; 'kops create sshpublickey' keeps the key")
+      elseif kind ~= "Cluster" and kind ~= "InstanceGroup" then
+        refuse(("%s has a %s, which is no part of a cluster's manifests"):format(path, tostring(kind)), "objects of Kubernetes are add-ons: --addons " .. path)
+      end
+      found[#found + 1] = not seen[id] and { kind = kind, name = name } or nil
+      seen[id] = true
+    elseif document ~= kstate.null then
       refuse(path .. " has something that is no manifest: " .. tostring(document):sub(1, 40))
     end
-    local kind = is_part and (document.kind or "Cluster")
-    local name = is_part and table_of(document.metadata).name or nil
-    if kind == "Cluster" and name ~= nil and name ~= cluster.name then
-      refuse(("%s is about the cluster %s, not %s"):format(path, name, cluster.name))
-    elseif kind == "InstanceGroup" and name == nil then
-      refuse(path .. ": an InstanceGroup without metadata.name")
-    elseif is_part and kind ~= "Cluster" and kind ~= "InstanceGroup" then
-      refuse(("%s: a %s is nothing that this can configure"):format(path, kind))
-    elseif is_part and not done[kind .. " " .. (name or "")] then
-      done[kind .. " " .. (name or "")] = true
-      local file = find(cluster, kind, name)
-      if file == nil and kind == "InstanceGroup" then
-        file = add_group(cluster, name, nil)
-      elseif file == nil then
-        file = add_file(cluster, kind, name, new.manifest(kind, name, nil, nil))
-      end
-      note(file, made(config.merge, file.text, text, { kind = kind, name = name, file = path, force_unknown = ctx.flags.force_unknown }))
-    end
   end
-  if next(done) == nil then
+  if #found == 0 then
     refuse("there is no manifest in " .. path)
+  end
+  return found
+end
+
+local function merge_file(cluster, path)
+  local text = args.read_file(path)
+  for _, object in ipairs(objects_in(cluster, path, text)) do
+    local kind, name = object.kind, object.name or cluster.name
+    local file = cluster:find(kind, object.name)
+    if file == nil and kind == "InstanceGroup" then
+      file = cluster:add(kind, name, new.group_manifest(cluster.name, name, nil))
+    elseif file == nil then
+      file = cluster:add(kind, name, new.manifest(kind, name, nil, nil))
+    end
+    local how = { kind = kind, name = object.name, file = path, force_unknown = cluster.force_unknown }
+    cluster:put(file, made(config.merge, file.text, text, how))
   end
 end
 
 local function change_all(ctx, cluster)
   local flags = ctx.flags
-  if #flags.instance_group == 0 and (flags.role or flags.subnet and #flags.subnet > 0) then
+  if #flags.instance_group == 0 and (flags.role or #flags.subnet > 0) then
     refuse("--role and --subnet are about an instance group that is made", "name it with --instance-group")
   end
-  if cluster.is_new and (#flags.file == 0 or #flags.zones > 0) then
+  for _, path in ipairs(flags.file) do
+    merge_file(cluster, path)
+  end
+  if cluster.is_new and #flags.zones > 0 then
     create(ctx, cluster)
   end
-  for _, path in ipairs(flags.file) do
-    merge_file(ctx, cluster, path)
-  end
-  if find(cluster, "Cluster") == nil then
+  local file = cluster:find("Cluster")
+  if file == nil then
     not_there(cluster)
   end
-  if #flags.zones > 0 and not cluster.is_new then
-    add_zones(ctx, cluster)
-  end
+  cluster.new_zones = cluster.is_new and {} or add_zones(cluster, list(flags.zones))
   apply_shortcuts(ctx, cluster)
-  local targets = #flags.instance_group > 0 and named_groups(ctx, cluster) or { find(cluster, "Cluster") }
-  for _, file in ipairs(targets) do
-    change(ctx, file, { unset = flags.unset, set = flags.set, set_string = flags.set_string })
+  local targets = #flags.instance_group > 0 and named_groups(ctx, cluster) or { file }
+  for _, target in ipairs(targets) do
+    cluster:change(target, { unset = flags.unset, set = flags.set, set_string = flags.set_string })
+  end
+  if cluster.is_new and cluster:spec(file).kubernetesVersion == nil then
+    refuse("a new cluster needs a version of Kubernetes", "say it with --kubernetes-version; kOps would ask the channel")
+  end
+  if #flags.addons > 0 then
+    cluster:put(cluster:add("Addons", "default", ""), addons.text(flags.addons), {})
   end
 end
 
 -- 3 to 5 --------------------------------------------------------------------------------------
 
-local function check(ctx, cluster)
-  local before, after = {}, {}
-  for i, file in ipairs(cluster.files) do
-    before[#before + 1] = file.entry.tag and file.entry or nil
-    after[i] = { label = file.entry.label, text = file.text }
-  end
+-- Tells what would be wrong with the new texts and wasn't before; gives how much it is.
+local function count_faults(cluster, new_entries, before)
   local wrong, old = 0, 0
-  for _, finding in ipairs(config.check(after, { before = before, force_unknown = ctx.flags.force_unknown })) do
+  for _, finding in ipairs(config.check(new_entries, { before = before, force_unknown = cluster.force_unknown })) do
     if finding.stops then
       wrong = wrong + 1
       log.error(finding.text)
@@ -381,8 +304,13 @@ local function check(ctx, cluster)
       log.warn(finding.text)
     end
   end
+  return wrong, old
+end
+
+local function check(cluster)
+  local wrong, old = count_faults(cluster, cluster:entries())
   if wrong > 0 then
-    refuse(("%s would be wrong in %d place%s; nothing was written"):format(cluster.name, wrong, wrong == 1 and "" or "s"))
+    refuse(("%s would be wrong in %d place%s, and is not written"):format(cluster.name, wrong, wrong == 1 and "" or "s"))
   elseif old > 0 then
     log.info(("%d finding%s in the files of %s from before"):format(old, old == 1 and "" or "s", cluster.name))
   end
@@ -390,100 +318,117 @@ end
 
 -- Whether the cluster's files are wrong together with what somebody else wrote meanwhile.
 local function is_wrong_together(ctx, cluster)
-  local intended, now = {}, {}
-  for i, file in ipairs(cluster.files) do
-    intended[i] = { label = file.entry.label, text = file.text }
-  end
-  for i, file in ipairs(read(ctx).files) do
-    now[i] = { label = file.entry.label, text = file.text }
-  end
-  local wrong = false
-  for _, finding in ipairs(config.check(now, { before = intended, force_unknown = ctx.flags.force_unknown })) do
-    if finding.stops then
-      wrong = true
-      log.error(finding.text)
-    end
-  end
-  return wrong
+  return count_faults(cluster, read(ctx):entries(), cluster:entries()) > 0
 end
 
-local function changed_files(cluster)
-  local changed = {}
-  for _, file in ipairs(cluster.files) do
-    if file.entry.tag == nil or file.text ~= file.entry.text then
-      changed[#changed + 1] = file
+local function is_agreed(ctx, cluster, files)
+  for _, file in ipairs(ctx.flags.json and {} or files) do
+    kstate.cli.out(config.diff(file.entry.label, file.entry.tag and file.entry.text or nil, file.text))
+  end
+  local question = ("%s %s in %s?"):format(cluster.is_new and "Create" or "Change", cluster.name, cluster.store:url())
+  return ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })
+end
+
+-- Whether nothing that was typed stands against somebody else's change.
+local function may_go_anew(file, err)
+  if err.deleted then
+    return false
+  elseif err.kind == "invalid" or file.entry.tag == nil then
+    return true
+  end
+  for _, conflict in ipairs(err.conflicts) do
+    if not file.derived[conflict.path:match("^spec%.subnets%.[%w-]+")] then
+      return false
     end
   end
-  return changed
+  return true
+end
+
+-- Writes the files. When one can't be written, gives why, and whether doing all of it anew helps.
+local function write(ctx, cluster, files, written)
+  for _, file in ipairs(files) do
+    local ok, saved, err = pcall(config.save, cluster.store, file.entry, file.text, { force_unknown = cluster.force_unknown })
+    if not ok then
+      -- It was checked before: what is invalid is so together with somebody else's change.
+      if saved.kind ~= "invalid" then
+        error(saved, 0)
+      end
+      saved, err = nil, saved
+    end
+    if saved == nil then
+      return err, may_go_anew(file, err)
+    end
+    written[#written + 1] = { key = file.entry.key, paths = file.paths, merged = saved.merged }
+    local how = not saved.written and "is so already" or ctx.dry_run and "would be written" or "written"
+    log.info(("%s %s%s"):format(file.entry.label, how, saved.merged and ", with what somebody else changed meanwhile" or ""))
+  end
 end
 
 local function show_conflict(err)
   local function side(value)
     return value == nil and "nothing" or kstate.json.encode(value)
   end
-  for _, conflict in ipairs(err.conflicts) do
+  for _, conflict in ipairs(err.conflicts or {}) do
     log.error(("%s was %s; you want %s, and the store has %s now"):format(conflict.path, side(conflict.base), side(conflict.ours), side(conflict.theirs)))
   end
-  if #err.conflicts == 0 then
+  if err.marked and #err.conflicts == 0 then
     log.error("both sides:\n" .. err.marked)
   end
+  log.error(tostring(err) .. (err.hint and "; " .. err.hint or ""))
 end
 
-local function write(ctx, cluster, files)
-  local written = kstate.array({})
-  for _, file in ipairs(files) do
-    local ok, saved, err = pcall(config.save, cluster.store, file.entry, file.text, { force_unknown = ctx.flags.force_unknown })
-    if not ok and not (type(saved) == "table" and saved.kind == "invalid") then
-      error(saved, 0)
-    elseif not ok then
-      -- It was checked before: together with what somebody else wrote meanwhile it is wrong.
-      return written, saved
-    elseif saved == nil then
-      show_conflict(err)
-      return written, err
-    end
-    written[#written + 1] = { key = file.entry.key, paths = file.paths, merged = saved.merged }
-    local how = not saved.written and "is so already" or ctx.dry_run and "would be written" or "written"
-    log.info(("%s %s%s"):format(file.entry.label, how, saved.merged and ", with what somebody else changed meanwhile" or ""))
-  end
-  return written
-end
-
-local function main(ctx)
-  local cluster = read(ctx)
-  change_all(ctx, cluster)
-  check(ctx, cluster)
-  local files = changed_files(cluster)
-  if #files == 0 then
-    print(ctx.flags.json and kstate.json.encode({ cluster = cluster.name, written = kstate.array({}) }) or "Nothing to do: " .. cluster.name .. " is so already.")
-    return 0
-  end
-  for _, file in ipairs(ctx.flags.json and {} or files) do
-    kstate.cli.out(config.diff(file.entry.label, file.entry.tag and file.entry.text or nil, file.text))
-  end
-  local question = ("%s %s in %s?"):format(cluster.is_new and "Create" or "Change", cluster.name, cluster.store:url())
-  if not (ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })) then
-    return 3
-  end
-  local written, err = write(ctx, cluster, files)
-  local wrong = err == nil and not ctx.dry_run and is_wrong_together(ctx, cluster)
+local function show_result(ctx, cluster, written)
   if ctx.flags.json then
     print(kstate.json.encode({ cluster = cluster.name, written = written }))
-  elseif err == nil and not ctx.dry_run and not wrong then
-    print("\nWhat comes next:\n  kops update cluster " .. cluster.name .. " --yes")
+  elseif #written == 0 then
+    print("Nothing to do: " .. cluster.name .. " is so already.")
+  elseif not ctx.dry_run then
+    print("\nWhat comes next:")
+    for _, zone in ipairs(cluster.new_zones) do
+      print(("  kstate run configure_cluster %s --instance-group nodes-%s --role Node --subnet %s   # machines in the new zone"):format(cluster.name, zone, zone))
+    end
+    print("  kops update cluster " .. cluster.name .. " --yes")
   end
-  if err then
-    log.error(tostring(err))
+end
+
+-- All steps once. Gives the exit code, or nothing when somebody else was faster.
+local function round(ctx, written, is_last)
+  local cluster = read(ctx)
+  change_all(ctx, cluster)
+  check(cluster)
+  local files = cluster:changed()
+  if #files > 0 and not is_agreed(ctx, cluster, files) then
+    return 3
+  end
+  local err, helps = write(ctx, cluster, files, written)
+  if err and helps and not is_last then
+    log.info("somebody else was faster; all of it is done anew")
+    return nil
+  elseif err then
+    show_conflict(err)
     if #written > 0 then
-      log.error(("%d of %d files were written; run it again when the rest is settled"):format(#written, #files))
+      log.error(("files written before that: %d; run it again when the rest is settled"):format(#written))
       return 5
     end
     return 4
-  elseif wrong then
+  elseif #files > 0 and not ctx.dry_run and is_wrong_together(ctx, cluster) then
     log.error(("somebody else changed %s meanwhile, and together it is wrong: mend it before kOps sees it"):format(cluster.name))
     return 4
   end
+  show_result(ctx, cluster, written)
   return 0
+end
+
+local function main(ctx)
+  args.refuse_empty(ctx.flags)
+  local written = kstate.array({})
+  for attempt = 1, ATTEMPTS do
+    local code = round(ctx, written, attempt == ATTEMPTS)
+    if code then
+      return code
+    end
+    kstate.task.sleep(math.random() * math.min(attempt, 10) / 50)
+  end
 end
 
 return {
@@ -493,7 +438,8 @@ return {
     { name = "set", type = "list", value = "PATH=VALUE", doc = "replace a field; += adds to a list or map, -= takes away; may be given again" },
     { name = "set_string", type = "list", value = "PATH=VALUE", doc = "replace a field by a string, whatever it holds" },
     { name = "unset", type = "list", value = "PATH", doc = "remove a field" },
-    { name = "file", type = "list", short = "f", value = "FILE", doc = "merge the manifests, or parts of them, in a file" },
+    { name = "file", type = "list", short = "f", value = "FILE", doc = "merge the manifests, or parts of them, in a file; - reads standard input" },
+    { name = "addons", type = "list", value = "FILE", doc = "the add-ons: objects of Kubernetes that replace those that are there" },
     { name = "instance_group", type = "list", value = "NAME", doc = "what --set, --set-string and --unset are about, instead of the cluster" },
     { name = "role", type = "string", choices = { "Node", "Master", "Bastion", "APIServer" }, doc = "make the instance group if it isn't there" },
     { name = "subnet", type = "list", value = "NAME", doc = "a subnet of an instance group that is made" },
@@ -514,7 +460,7 @@ return {
     { name = "network_cidr", type = "string", value = "CIDR", doc = "the network's range (new: 172.20.0.0/16)" },
     { name = "network_id", type = "string", value = "ID", doc = "an existing network to use" },
     { name = "project", type = "string", doc = "the project in Google's cloud" },
-    { name = "cloud", type = "string", choices = { "aws", "gce" }, doc = "new: the cloud, if the zones don't tell" },
+    { name = "cloud", type = "string", doc = "new: aws or gce, if the zones don't tell" },
     { name = "topology", type = "string", choices = { "public", "private" }, doc = "new: whether the subnets are public (default: public)" },
     { name = "control_plane_zones", type = "list", value = "ZONE,…", doc = "new: the zones of the control plane" },
     { name = "control_plane_count", type = "integer", value = "N", doc = "new: how many instances the control plane has" },

@@ -21,7 +21,9 @@ const EMBEDDED: &[(&str, &str)] = &[
 
 /// What the scripts `require`.
 const MODULES: &[(&str, &str)] = &[
+    ("lib.addons", include_str!("../scripts/lib/addons.lua")),
     ("lib.args", include_str!("../scripts/lib/args.lua")),
+    ("lib.cluster", include_str!("../scripts/lib/cluster.lua")),
     (
         "lib.free_text",
         include_str!("../scripts/lib/free_text.lua"),
@@ -37,6 +39,7 @@ const MODULES: &[(&str, &str)] = &[
         include_str!("../scripts/lib/new_cluster.lua"),
     ),
     ("lib.ranges", include_str!("../scripts/lib/ranges.lua")),
+    ("lib.zones", include_str!("../scripts/lib/zones.lua")),
 ];
 
 /// The text of a module that scripts may `require`; each script is one too.

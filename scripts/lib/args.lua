@@ -1,4 +1,4 @@
--- What a person asked for on the command line.
+-- What a person asked for, on the command line and in files.
 
 local kstate = kstate
 
@@ -30,6 +30,11 @@ function args.cluster(typed)
   return name
 end
 
+-- What should be a table; people write anything into manifests.
+function args.table_of(value)
+  return type(value) == "table" and value or {}
+end
+
 -- The elements of a flag that may be given again and may have commas.
 function args.list(flag)
   local all = {}
@@ -51,6 +56,39 @@ function args.listed(names)
     shown[#shown + 1] = ("and %d more"):format(#names - SHOWN)
   end
   return table.concat(shown, "\n  ")
+end
+
+-- Refuses flags that were given without a value, such as by a variable that is empty.
+function args.refuse_empty(flags)
+  for name, value in pairs(flags) do
+    for _, given in ipairs(type(value) == "table" and value or { value }) do
+      if type(given) == "string" and not given:find("[^%s,]") then
+        args.refuse(("--%s has no value"):format(name:gsub("_", "-")), "leave it out to keep what is there")
+      end
+    end
+  end
+end
+
+local function read(path)
+  if path == "-" then
+    return kstate.cli.input()
+  end
+  local folder = kstate.path.dir(path)
+  return kstate.store.open(folder == "" and "." or folder):read(kstate.path.base(path))
+end
+
+local texts = {}
+
+-- The text of a file that a person named; `-` is standard input, which can be read once only.
+function args.read_file(path)
+  if texts[path] == nil then
+    local ok, text = pcall(read, path)
+    if not ok and text.kind ~= "not_found" then
+      error(text, 0)
+    end
+    texts[path] = ok and text or args.refuse("there is no file " .. path)
+  end
+  return texts[path]
 end
 
 return args

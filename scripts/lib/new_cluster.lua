@@ -4,7 +4,7 @@
 local kstate = kstate
 local config, log, yaml = kstate.config, kstate.log, kstate.yaml
 local args, ranges = require(".args"), require(".ranges")
-local list, refuse = args.list, args.refuse
+local list, refuse, table_of = args.list, args.refuse, args.table_of
 
 local NETWORKING = {
   calico = { calico = {} },
@@ -22,8 +22,9 @@ local NETWORKING = {
   amazonvpc = { amazonvpc = {} },
 }
 
+-- Whether the network plugin does what kube-proxy does elsewhere.
 local function has_own_proxy(networking)
-  return networking:match("^cilium") or networking == "kube-router"
+  return (networking.cilium or networking.kuberouter) ~= nil
 end
 
 -- The letter behind a region of Google's makes the zone.
@@ -31,15 +32,20 @@ local function region_of(zone)
   return zone:match("^(.*)%-%l$") or zone
 end
 
-local function guess_cloud(flags, zones)
-  if flags.cloud then
-    return flags.cloud
+local function cloud_of(wanted, zones)
+  if wanted == "aws" or wanted == "gce" then
+    return wanted
+  elseif wanted then
+    refuse(
+      ("what a new cluster gets on %s is known to kops alone"):format(wanted),
+      "write its manifests with 'kops create cluster --cloud " .. wanted .. " … --dry-run -o yaml', and give them with -f and without --zones"
+    )
   elseif zones[1]:match("^%l%l%-[%l-]+%-%d+%l$") then
     return "aws"
   elseif zones[1]:match("^%l+%-%l+%d+%-%l$") then
     return "gce"
   end
-  refuse(("which cloud has the zone %s?"):format(zones[1]), "say it with --cloud")
+  refuse(("which cloud has the zone %s?"):format(zones[1]), "say it with --cloud: aws or gce; for others give the manifests with -f")
 end
 
 -- `eu-west-1` of `eu-west-1a`, `us-west-2` of the local zone `us-west-2-lax-1a`.
@@ -47,7 +53,7 @@ local function aws_region_of(zone)
   return zone:match("^(%a+%-.-%d+)") or zone
 end
 
-local function new_subnets(flags, cloud, zones)
+local function new_subnets(flags, cloud, zones, network_cidr)
   local subnets = kstate.array({})
   if cloud == "gce" then
     local region = region_of(zones[1])
@@ -66,8 +72,7 @@ local function new_subnets(flags, cloud, zones)
     end
   end
   local private = flags.topology == "private"
-  local network = ranges.parse(flags.network_cidr or "172.20.0.0/16")
-  local big, utility = ranges.split(network, #zones, private)
+  local big, utility = ranges.split(ranges.parse(network_cidr), #zones, private)
   for i, zone in ipairs(zones) do
     subnets[i] = { cidr = big[i], name = zone, type = private and "Private" or "Public", zone = zone }
   end
@@ -151,17 +156,20 @@ local function all_zones(zones, more)
   return all
 end
 
-local function cluster_manifest(name, store_url, flags, cloud, members)
-  local is_aws, networking = cloud == "aws", flags.networking or "cilium"
+local function cluster_manifest(name, store_url, flags, given, cloud, members)
+  local is_aws = cloud == "aws"
+  local network_cidr = flags.network_cidr or given.networkCIDR or "172.20.0.0/16"
+  local own = next(table_of(given.networking)) ~= nil and given.networking
+  local networking = NETWORKING[flags.networking] or own or NETWORKING.cilium
   local etcd = kstate.array({ etcd_cluster("main", members, is_aws), etcd_cluster("events", members, is_aws) })
-  if networking == "cilium-etcd" then
+  if table_of(networking.cilium).etcdManaged == true then
     etcd[3] = etcd_cluster("cilium", members, is_aws)
   end
   local has_dns = flags.topology ~= "private" and (flags.dns == "public" or flags.dns == "private")
   local admins = #flags.admin_access > 0 and list(flags.admin_access) or { "0.0.0.0/0", "::/0" }
   return manifest("Cluster", name, nil, {
     -- kOps makes a load balancer where there is no DNS name for the instances, or no way to them.
-    api = has_dns and { dns = {} } or { loadBalancer = { class = is_aws and "Network" or nil, type = "Public" } },
+    api = not given.api and (has_dns and { dns = {} } or { loadBalancer = { class = is_aws and "Network" or nil, type = "Public" } }) or nil,
     authorization = { rbac = {} },
     channel = "stable",
     cloudConfig = cloud == "gce" and {} or nil,
@@ -173,20 +181,19 @@ local function cluster_manifest(name, store_url, flags, cloud, members)
     kubelet = { anonymousAuth = false },
     kubernetesApiAccess = kstate.array(admins),
     kubernetesVersion = flags.kubernetes_version,
-    networkCIDR = is_aws and (flags.network_cidr or "172.20.0.0/16") or nil,
-    networking = NETWORKING[networking],
+    networkCIDR = is_aws and network_cidr or nil,
+    networking = networking ~= own and networking or nil,
     nonMasqueradeCIDR = "100.64.0.0/10",
     sshAccess = kstate.array(admins),
-    subnets = new_subnets(flags, cloud, all_zones(list(flags.zones), list(flags.control_plane_zones))),
+    subnets = new_subnets(flags, cloud, all_zones(list(flags.zones), list(flags.control_plane_zones)), network_cidr),
     topology = { dns = { type = "None" } },
   })
 end
 
--- The files of a new cluster. Its groups come first: without the config they are nothing, and a
--- run that was interrupted is done again.
-local function files(name, store_url, flags)
+-- The files of a new cluster, of which the `spec` in `given` is known already.
+local function files(name, store_url, flags, given)
   local zones, result = list(flags.zones), {}
-  local cloud, members = guess_cloud(flags, zones), control_plane(flags, zones)
+  local cloud, members = cloud_of(flags.cloud or given.cloudProvider, zones), control_plane(flags, zones)
   local function add_group(group, role, zone, count)
     local spec = {
       maxSize = count,
@@ -204,7 +211,7 @@ local function files(name, store_url, flags)
   for i, zone in ipairs(zones) do
     add_group("nodes-" .. zone, "Node", zone, count // #zones + (i <= count % #zones and 1 or 0))
   end
-  result[#result + 1] = { kind = "Cluster", name = name, text = cluster_manifest(name, store_url, flags, cloud, members) }
+  result[#result + 1] = { kind = "Cluster", name = name, text = cluster_manifest(name, store_url, flags, given, cloud, members) }
   return result
 end
 

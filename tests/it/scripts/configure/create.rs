@@ -81,6 +81,68 @@ fn a_new_cluster_has_what_kops_gives_it() {
 }
 
 #[test]
+fn files_come_before_the_defaults() {
+    let (desk, store) = desk();
+    let file = "\
+spec:
+  api: {dns: {}}
+  kubernetesVersion: 1.33.1
+  kubelet: {maxPods: 50}
+  networkCIDR: 10.1.0.0/16
+  networking: {calico: {}}
+---
+kind: InstanceGroup
+metadata: {name: nodes-eu-west-1a}
+spec: {machineType: m7i.large}
+";
+    desk.write("new.yaml", file);
+    let args = [
+        "-f",
+        &desk.arg("new.yaml"),
+        "--zones",
+        "eu-west-1a,eu-west-1b",
+    ];
+    configure(&desk, &store, "n.example.com", &args).with(0);
+    let config = desk.read("store/n.example.com/config");
+    for part in [
+        "  api:\n    dns: {}\n",
+        "  kubernetesVersion: \"1.33.1\"\n",
+        "  kubelet:\n    anonymousAuth: false\n    maxPods: 50\n",
+        "  networking:\n    calico: {}\n",
+        "  - cidr: 10.1.128.0/17\n    name: eu-west-1b\n",
+    ] {
+        assert!(config.contains(part), "{part} is not in\n{config}");
+    }
+    assert!(!config.contains("kubeProxy"), "{config}");
+    let nodes = desk.read("store/n.example.com/instancegroup/nodes-eu-west-1a");
+    assert!(
+        nodes.contains("  machineType: m7i.large\n  maxSize: 1\n"),
+        "{nodes}"
+    );
+}
+
+#[test]
+fn cilium_with_etcd_of_its_own_has_a_cluster_for_it() {
+    let (desk, store) = desk();
+    let new = [
+        "--zones",
+        "eu-west-1a",
+        "--kubernetes-version",
+        "1.33.1",
+        "--networking",
+        "cilium-etcd",
+    ];
+    configure(&desk, &store, "n.example.com", &new).with(0);
+    let config = desk.read("store/n.example.com/config");
+    assert!(
+        config.contains("    name: events\n")
+            && config.contains("    name: cilium\n")
+            && config.contains("      etcdManaged: true\n"),
+        "{config}"
+    );
+}
+
+#[test]
 fn what_is_left_of_a_cluster_is_no_place_for_a_new_one() {
     let (desk, store) = desk();
     std::fs::remove_file(desk.path(&format!("store/{BLUE}/config"))).expect("removed");

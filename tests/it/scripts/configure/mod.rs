@@ -1,7 +1,10 @@
 //! `configure_cluster`: just what is given changes.
 
+mod addons;
 mod create;
+mod refused;
 pub(crate) mod together;
+mod zones;
 
 use std::process::Command;
 
@@ -124,105 +127,6 @@ fn the_difference_is_shown_and_nothing_is_written_unless_somebody_says_yes() {
 }
 
 #[test]
-fn what_can_not_be_done_is_refused_with_what_was_meant() {
-    let (desk, store) = desk();
-    for (cluster, args, words) in [
-        (
-            BLUE,
-            &["--set", "spec.kubernetesVersio=1"][..],
-            &[
-                "has no field spec.kubernetesVersio",
-                "did you mean spec.kubernetesVersion?",
-            ][..],
-        ),
-        (
-            BLUE,
-            &["--set", "spec.kubelet.maxPods=many"],
-            &["must be an integer, not 'many'"],
-        ),
-        (BLUE, &["--set", "spec.channel"], &["has no '='"]),
-        (
-            BLUE,
-            &["--set", "spec.subnets[name=b].zone=x"],
-            &["no element has name=b; there is eu-west-1a"],
-        ),
-        (
-            BLUE,
-            &["--instance-group", "node", "--set", "spec.maxSize=1"],
-            &["no instance group node", "control-plane-eu-west-1a, nodes"],
-        ),
-        (BLUE, &["--control-plane-count", "3"], &["has 1 instances"]),
-        (BLUE, &["--topology", "private"], &["for new clusters"]),
-        (BLUE, &["--cloud", "gce"], &["another cloud"]),
-        (BLUE, &["-f", "/nowhere/patch.yaml"], &["/nowhere"]),
-        (
-            "bleu.k8s.example.com",
-            &["--set", "spec.channel=alpha"],
-            &["no cluster bleu.k8s.example.com", BLUE],
-        ),
-        (
-            "new.k8s.example.com",
-            &["--zones", "eu-west-1a"],
-            &["--kubernetes-version"],
-        ),
-        (
-            "new.k8s.example.com",
-            &["--zones", "fsn1", "--kubernetes-version", "1.33.1"],
-            &["--cloud"],
-        ),
-    ] {
-        let ended = configure(&desk, &store, cluster, args);
-        assert!(matches!(ended.code, Some(1 | 3)), "{args:?}: {ended:?}");
-        for words in words {
-            ended.says(words);
-        }
-    }
-    assert_eq!(desk.tree("store"), sample());
-}
-
-#[test]
-fn a_result_that_would_be_wrong_is_refused_with_its_place() {
-    let (desk, store) = desk();
-    let ended = configure(
-        &desk,
-        &store,
-        BLUE,
-        &["--set", "spec.subnets[0].cidr=10.0.0.0/19"],
-    );
-    ended
-        .with(3)
-        .says(&format!("{BLUE}/config: line 51, column 11: "));
-    let ended = configure(
-        &desk,
-        &store,
-        BLUE,
-        &["--instance-group", "nodes", "--set", "spec.minSize=9"],
-    );
-    ended
-        .with(3)
-        .says(&format!("{BLUE}/instancegroup/nodes: line "));
-    assert_eq!(desk.tree("store"), sample());
-}
-
-#[test]
-fn a_fault_that_was_there_before_stands_in_nobodys_way() {
-    let (desk, store) = desk();
-    let key = format!("store/{BLUE}/config");
-    let odd = desk
-        .read(&key)
-        .replace("  channel: stable", "  chanel: stable\n  channel: stable");
-    desk.write(&key, &odd);
-    let args = ["--set", "spec.channel=alpha"];
-    configure(&desk, &store, BLUE, &args)
-        .with(0)
-        .says("1 finding in the files");
-    assert_eq!(
-        desk.read(&key),
-        odd.replace("  channel: stable", "  channel: alpha")
-    );
-}
-
-#[test]
 fn unknown_fields_are_written_when_they_are_forced() {
     let lines = changed_by(BLUE, &["--set", "spec.brandNew=true", "--force-unknown"]);
     assert_eq!(lines, ["config +  brandNew: true"]);
@@ -258,24 +162,6 @@ fn shortcuts_change_the_groups_that_they_are_about() {
         !lines
             .iter()
             .any(|line| line.starts_with("config -    owner"))
-    );
-}
-
-#[test]
-fn zones_without_a_subnet_get_one() {
-    let lines = changed_by(BLUE, &["--zones", "eu-west-1b,eu-west-1a,eu-west-1c"]);
-    assert_eq!(
-        lines,
-        [
-            "config +  - cidr: 172.20.0.0/19",
-            "config +    name: eu-west-1b",
-            "config +    type: Public",
-            "config +    zone: eu-west-1b",
-            "config +  - cidr: 172.20.64.0/19",
-            "config +    name: eu-west-1c",
-            "config +    type: Public",
-            "config +    zone: eu-west-1c",
-        ]
     );
 }
 
@@ -357,6 +243,19 @@ spec:
     let ended = configure(&desk, &store, BLUE, &["-f", &desk.arg("patch.yaml")]).with(3);
     ended.says("patch.yaml: line 2, column 22: spec.kubernetesVersion must be a string");
     ended.says("patch.yaml: line 3, column 3: Cluster has no field spec.chanel (did you mean spec.channel?)");
+}
+
+#[test]
+fn a_file_may_come_from_standard_input() {
+    let (desk, store) = desk();
+    desk.write("patch.yaml", "spec:\n  channel: alpha\n");
+    let mut run = configuring(&desk, &store, BLUE, &["-f", "-"]);
+    run.stdin(std::fs::File::open(desk.path("patch.yaml")).expect("the patch"));
+    Ended::of(run).with(0);
+    assert_eq!(
+        changes(&sample(), &desk.tree("store")),
+        ["config -  channel: stable", "config +  channel: alpha"]
+    );
 }
 
 #[test]

@@ -1,40 +1,58 @@
 //! Several that change one cluster at once.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::{bucket, double_with, is_write};
 use super::{BLUE, configuring, desk};
 use crate::s3_double::S3Double;
-use crate::support::{Desk, Ended, sample};
+use crate::support::{Desk, Ended, Tree, sample};
 
 const BUCKET: &str = "old-state-store";
 
-/// Runs on S3, where somebody else writes the config right before the run does.
+const CONFIG: &str = "blue.k8s.example.com/config";
+
+/// Runs on S3, where somebody else does this right before the run writes for the first time; gives
+/// what the bucket holds then.
+fn beaten(
+    them: impl Fn(&S3Double) + Send + Sync + 'static,
+    cluster: &str,
+    args: &[&str],
+) -> (Ended, Tree) {
+    let desk = Desk::new();
+    let double = Arc::new(double_with(&sample()));
+    let (seen, done) = (Arc::downgrade(&double), AtomicBool::new(false));
+    double.before_requests(move |_, request| {
+        if is_write(&request.op) && request.op == "PutObject" && !done.swap(true, Ordering::SeqCst)
+        {
+            them(&seen.upgrade().expect("the double"));
+        }
+        None
+    });
+    let mut run = configuring(&desk, &format!("s3://{BUCKET}"), cluster, args);
+    run.envs(double.env());
+    let ended = Ended::of(run);
+    (ended, bucket(&double, BUCKET))
+}
+
+/// [`beaten`] by a change of the config; gives the config.
 fn raced(
     theirs: impl Fn(&str) -> String + Send + Sync + 'static,
     args: &[&str],
 ) -> (Ended, String) {
-    let desk = Desk::new();
-    let double = Arc::new(double_with(&sample()));
-    let (seen, done) = (Arc::downgrade(&double), AtomicBool::new(false));
-    let key = format!("{BLUE}/config");
-    double.before_requests(move |_, request| {
-        if is_write(&request.op) && request.op == "PutObject" && !done.swap(true, Ordering::SeqCst)
-        {
-            let double = seen.upgrade().expect("the double");
-            let key = format!("{BLUE}/config");
-            let text = String::from_utf8(double.get(BUCKET, &key).expect("it").to_vec());
-            double.put(BUCKET, &key, theirs(&text.expect("UTF-8")));
-        }
-        None
-    });
-    let mut run = configuring(&desk, &format!("s3://{BUCKET}"), BLUE, args);
-    run.envs(double.env());
-    let ended = Ended::of(run);
-    let text = double.get(BUCKET, &key).expect("the config");
-    (ended, String::from_utf8(text.to_vec()).expect("UTF-8"))
+    let them = move |double: &S3Double| {
+        let text = double.get(BUCKET, CONFIG).expect("the config");
+        let text = theirs(std::str::from_utf8(&text).expect("UTF-8"));
+        double.put(BUCKET, CONFIG, text);
+    };
+    let (ended, tree) = beaten(them, BLUE, args);
+    (ended, text_of(&tree, CONFIG))
+}
+
+fn text_of(tree: &Tree, key: &str) -> String {
+    String::from_utf8(tree[key].clone()).expect("UTF-8")
 }
 
 #[test]
@@ -75,14 +93,116 @@ fn a_contradiction_is_shown_with_both_sides() {
     assert!(text.contains("channel: beta"), "{text}");
 }
 
+#[test]
+fn a_range_that_somebody_else_took_meanwhile_is_chosen_anew() {
+    let subnets = "  subnets:\n";
+    let theirs = |zone: &str| {
+        format!(
+            "{subnets}  - cidr: 172.20.0.0/19\n    name: {zone}\n    type: Private\n    zone: {zone}\n"
+        )
+    };
+    // For another zone: ours has the next range.
+    let other = theirs("eu-west-1c");
+    let (ended, text) = raced(
+        move |text| text.replace(subnets, &other),
+        &["--zones", "eu-west-1b"],
+    );
+    ended.with(0).says("all of it is done anew");
+    let ours = "  - cidr: 172.20.64.0/19\n    name: eu-west-1b\n";
+    assert!(
+        text.contains(ours) && text.contains("type: Private"),
+        "{text}"
+    );
+    // For the same zone: there is nothing to do any more.
+    let same = theirs("eu-west-1b").replace("0.0/19", "128.0/19");
+    let (ended, text) = raced(
+        move |text| text.replace(subnets, &same),
+        &["--zones", "eu-west-1b"],
+    );
+    ended.with(0).says("Nothing to do");
+    assert!(text.matches("zone: eu-west-1b").count() == 1, "{text}");
+    // What was typed is no matter of trying again.
+    let both = |text: &str| {
+        text.replace("channel: stable", "channel: beta")
+            .replace("    zone: eu-west-1a\n", "    zone: eu-west-1a\n  - cidr: 172.20.0.0/19\n    name: eu-west-1b\n    type: Private\n    zone: eu-west-1b\n")
+    };
+    let args = ["--zones", "eu-west-1b", "--set", "spec.channel=alpha"];
+    let (ended, _) = raced(both, &args);
+    ended
+        .with(4)
+        .says(r#"spec.channel was "stable"; you want "alpha""#);
+}
+
+#[test]
+fn a_group_that_somebody_else_made_meanwhile_is_changed_as_one_that_was_there() {
+    let key = "blue.k8s.example.com/instancegroup/gpu";
+    let theirs = "apiVersion: kops.k8s.io/v1alpha2\nkind: InstanceGroup\nmetadata:\n  labels:\n    kops.k8s.io/cluster: blue.k8s.example.com\n  name: gpu\nspec:\n  machineType: g4dn.xlarge\n  maxSize: 1 # theirs\n  minSize: 1\n  role: Node\n  subnets:\n  - eu-west-1a\n";
+    let them = move |double: &S3Double| {
+        double.put(BUCKET, key, theirs);
+    };
+    let set = "spec.machineType=g5.xlarge";
+    let args = ["--instance-group", "gpu", "--role", "Node", "--set", set];
+    let (ended, tree) = beaten(them, BLUE, &args);
+    ended.with(0);
+    assert_eq!(
+        text_of(&tree, key),
+        theirs.replace("g4dn.xlarge", "g5.xlarge")
+    );
+}
+
+#[test]
+fn a_config_that_somebody_else_deleted_meanwhile_stays_away() {
+    for args in [
+        &["--set", "spec.channel=alpha"][..],
+        &["--zones", "eu-west-1b", "--kubernetes-version", "1.33.1"],
+    ] {
+        let them = |double: &S3Double| double.remove(BUCKET, CONFIG);
+        let (ended, tree) = beaten(them, BLUE, args);
+        let ended = ended.with(4);
+        ended.says("blue.k8s.example.com/config: it was deleted meanwhile by somebody else");
+        ended.says("kstate undo");
+        assert!(!ended.stderr.contains("apiVersion"), "{}", ended.stderr);
+        assert!(!tree.contains_key(CONFIG));
+    }
+}
+
+#[test]
+fn of_7_that_each_add_a_zone_each_has_a_range_of_its_own() {
+    let (desk, store) = desk();
+    let zones = 'b'..='h';
+    let children: Vec<_> = zones
+        .clone()
+        .map(|zone| {
+            let zone = format!("eu-west-1{zone}");
+            let mut run = configuring(&desk, &store, BLUE, &["--zones", &zone]);
+            run.stdout(Stdio::piped()).stderr(Stdio::piped());
+            run.spawn().expect("the binary runs")
+        })
+        .collect();
+    for child in children {
+        Ended::from(child.wait_with_output().expect("an end")).with(0);
+    }
+    let config = desk.read(&format!("store/{CONFIG}"));
+    for zone in zones {
+        assert_eq!(
+            config.matches(&format!("zone: eu-west-1{zone}\n")).count(),
+            1
+        );
+    }
+    let ranges: BTreeSet<_> = config
+        .lines()
+        .filter(|line| line.contains("cidr: "))
+        .collect();
+    assert_eq!(ranges.len(), 8, "{config}");
+}
+
 /// Lets 64 processes each add a label, 16 at a time; gives the config then.
 pub(crate) fn labels(start: impl Fn(&str) -> Command) {
     for round in 0..4 {
         let children = (0..16).map(|n| {
             let set = format!("spec.cloudLabels.k{0}=v{0}", round * 16 + n);
             let mut run = start(&set);
-            run.stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped());
+            run.stdout(Stdio::piped()).stderr(Stdio::piped());
             run.spawn().expect("the binary runs")
         });
         let children: Vec<_> = children.collect();
