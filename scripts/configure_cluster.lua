@@ -213,6 +213,8 @@ local function named_groups(ctx, cluster)
   return found
 end
 
+local MEANT = { cluster = "Cluster", instancegroup = "InstanceGroup" }
+
 -- What the documents of a file are about: a list of `kind` and `name`, each once.
 local function objects_in(cluster, path, text)
   local ok, documents = pcall(yaml.decode_all, text)
@@ -231,7 +233,8 @@ local function objects_in(cluster, path, text)
       elseif kind == "SSHCredential" then
         refuse(path .. " has an SSHCredential, which is kept elsewhere", "take it out; 'kops create sshpublickey' keeps the key")
       elseif kind ~= "Cluster" and kind ~= "InstanceGroup" then
-        refuse(("%s has a %s, which is no part of a cluster's manifests"):format(path, tostring(kind)), "objects of Kubernetes are add-ons: --addons " .. path)
+        local meant = MEANT[tostring(kind):lower()]
+        refuse(("%s has a %s, which is no part of a cluster's manifests"):format(path, tostring(kind)), meant and "write kind: " .. meant or "objects of Kubernetes are add-ons: --addons " .. path)
       end
       found[#found + 1] = not seen[id] and { kind = kind, name = name } or nil
       seen[id] = true
@@ -279,7 +282,9 @@ local function change_all(ctx, cluster)
   apply_shortcuts(ctx, cluster)
   local targets = #flags.instance_group > 0 and named_groups(ctx, cluster) or { file }
   for _, target in ipairs(targets) do
-    cluster:change(target, { unset = flags.unset, set = flags.set, set_string = flags.set_string })
+    for _, missed in ipairs(cluster:change(target, { unset = flags.unset, set = flags.set, set_string = flags.set_string })) do
+      log.info(("%s: %s; nothing to take away"):format(target.name, missed))
+    end
   end
   if cluster.is_new and cluster:spec(file).kubernetesVersion == nil then
     refuse("a new cluster needs a version of Kubernetes", "say it with --kubernetes-version; kOps would ask the channel")
@@ -294,7 +299,7 @@ end
 -- Tells what would be wrong with the new texts and wasn't before; gives how much it is.
 local function count_faults(cluster, new_entries, before)
   local wrong, old = 0, 0
-  for _, finding in ipairs(config.check(new_entries, { before = before, force_unknown = cluster.force_unknown })) do
+  for _, finding in ipairs(config.check(new_entries, { before = before, force_unknown = cluster.force_unknown, store = cluster.store })) do
     if finding.stops then
       wrong = wrong + 1
       log.error(finding.text)

@@ -12,9 +12,9 @@ local KEYS = { Cluster = "%s/config", InstanceGroup = "%s/instancegroup/%s", Add
 
 -- What a function of kstate makes of a text that a person gave; what it finds wrong is refused.
 function Cluster.made(make, ...)
-  local ok, text, paths = pcall(make, ...)
+  local ok, text, paths, missed = pcall(make, ...)
   if ok then
-    return text, paths
+    return text, paths, missed
   elseif text.kind == "invalid" then
     refuse(text.message, text.hint)
   end
@@ -127,13 +127,16 @@ function Cluster:put(file, text, paths)
   table.move(paths, 1, #paths, #file.paths + 1, file.paths)
 end
 
--- Changes fields of a file, as a person types it: `set`, `unset` and `set_string`.
+-- Changes fields of a file, as a person types it: `set`, `unset` and `set_string`. Gives what was to
+-- be taken away and isn't there, each as a sentence.
 function Cluster:change(file, changes)
   if not (next(changes.unset or {}) or next(changes.set or {}) or next(changes.set_string or {})) then
-    return
+    return {}
   end
   changes.kind, changes.force_unknown = file.kind, self.force_unknown
-  self:put(file, Cluster.made(config.change, file.text, changes))
+  local text, paths, missed = Cluster.made(config.change, file.text, changes)
+  self:put(file, text, paths)
+  return missed
 end
 
 -- The entries as they are to be, and those that are in the store.

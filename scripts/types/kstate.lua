@@ -362,6 +362,7 @@ function kstate.config.save(store, entry, text, options) end
 ---@param options? kstate.options.config.change
 ---@return string # the new text
 ---@return string[] # the paths of the values that are others now
+---@return string[] # what was to be taken away and isn't there, each as a sentence
 function kstate.config.change(text, options) end
 
 ---@class kstate.options.config.merge
@@ -389,7 +390,7 @@ function kstate.config.diff(label, before, after) end
 
 ---Tells what is wrong with a cluster and its instance groups.
 ---
----By the rules of kOps that need no cloud, and for fields that kOps doesn't have, which it would drop without a word.
+---By the rules of kOps that need no cloud, for fields that kOps doesn't have, which it would drop without a word, and for a `configBase` in the tree of another cluster of the store. Its add-ons too, as far as that can be told without their schemas.
 ---@param store kstate.Store the store
 ---@param cluster string the cluster's name
 ---@return table # a list; each has `severity` (`error` or `warning`), `file`, `line`, `column`, `path`, `message`, perhaps `hint`, and `text`, which says it in one line
@@ -398,10 +399,11 @@ function kstate.config.validate(store, cluster) end
 ---@class kstate.options.config.check
 ---@field before? table the files as they are
 ---@field force_unknown? boolean allow fields that kOps doesn't have
+---@field store? kstate.Store the store that they are for
 
 ---Tells what would be wrong with a cluster's files if they had these texts.
 ---
----The files are entries as `config.load` gives them. With `before`, the entries as they are now, a finding that holds for them too has `known`, what can't be changed is found, and `stops` tells what the new texts must not be written for.
+---The files are entries as `config.load` gives them. With `before`, the entries as they are now, a finding that holds for them too has `known`, what can't be changed is found, and `stops` tells what the new texts must not be written for. With `store`, a `configBase` that is new and lies in the tree of another cluster there is found.
 ---@param entries table the files
 ---@param options? kstate.options.config.check
 ---@return table # a list; each has `severity` (`error` or `warning`), `file`, `line`, `column`, `path`, `message`, perhaps `hint`, and `text`, which says it in one line

@@ -12,7 +12,8 @@ use crate::merge::document::{Document, Path};
 /// The text of a cluster's file.
 #[derive(Clone, Copy, Debug)]
 pub struct File<'a> {
-    /// Its place, which ends in `CLUSTER/config` or `CLUSTER/instancegroup/NAME`.
+    /// Its place, which ends in `CLUSTER/config`, `CLUSTER/instancegroup/NAME` or
+    /// `CLUSTER/clusteraddons/default`.
     pub label: &'a str,
     /// The text.
     pub text: &'a str,
@@ -36,14 +37,24 @@ impl Found {
     }
 }
 
-/// What a file should hold, by its key, and the name that its place asks for.
+/// What a file should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds<'a> {
+    /// An object of kOps, with the name that its place asks for.
+    Object(Kind, &'a str),
+    /// Add-ons: Kubernetes objects of any kind.
+    Addons,
+}
+
+/// What a file should hold, by its key; `None` when it is none of those that people write.
 #[must_use]
-pub fn kind_of(key: &str) -> Option<(Kind, &str)> {
+pub fn holds(key: &str) -> Option<Holds<'_>> {
     let (folder, name) = key.rsplit_once('/')?;
     let above = folder.rsplit('/').next().unwrap_or(folder);
     match (above, name) {
-        ("instancegroup", name) => Some((Kind::InstanceGroup, name)),
-        (cluster, "config") => Some((Kind::Cluster, cluster)),
+        ("instancegroup", name) => Some(Holds::Object(Kind::InstanceGroup, name)),
+        ("clusteraddons", "default") => Some(Holds::Addons),
+        (cluster, "config") => Some(Holds::Object(Kind::Cluster, cluster)),
         _ => None,
     }
 }
@@ -57,7 +68,7 @@ pub fn part_of(document: &Document, kind: Kind) -> usize {
     document.values().position(is_it).unwrap_or(0)
 }
 
-/// What is wrong with a cluster and its instance groups. With `force_unknown`, fields that kOps
+/// What is wrong with a cluster, its instance groups and its add-ons. With `force_unknown`, fields that kOps
 /// doesn't have are none of it.
 #[must_use]
 pub fn cluster(files: &[File<'_>], before: &[File<'_>], force_unknown: bool) -> Vec<Found> {
@@ -69,23 +80,24 @@ pub fn cluster(files: &[File<'_>], before: &[File<'_>], force_unknown: bool) -> 
 pub fn single(file: File<'_>, before: Option<File<'_>>, force_unknown: bool) -> Vec<Found> {
     compared(&[file], before.as_slice(), force_unknown, |files| {
         let objects = files.iter().filter_map(Parsed::object);
-        objects
+        let mut findings: Vec<Finding> = objects
             .flat_map(|(kind, object)| validate::object(object, kind))
-            .collect()
+            .collect();
+        findings.extend(files.iter().flat_map(Parsed::addons));
+        findings
     })
 }
 
 /// A file and the document in it, or what is wrong with its YAML.
 struct Parsed<'a> {
     file: File<'a>,
-    kind: Kind,
-    name: &'a str,
+    holds: Holds<'a>,
     document: Result<Document, Finding>,
 }
 
 impl<'a> Parsed<'a> {
     fn new(file: File<'a>) -> Option<Self> {
-        let (kind, name) = kind_of(file.label)?;
+        let holds = holds(file.label)?;
         let document = Document::parse(file.text).map_err(|fault| Finding {
             severity: Severity::Error,
             file: file.label.to_owned(),
@@ -97,21 +109,31 @@ impl<'a> Parsed<'a> {
         });
         Some(Self {
             file,
-            kind,
-            name,
+            holds,
             document,
         })
     }
 
     fn object(&self) -> Option<(Kind, Object<'_>)> {
         let document = self.document.as_ref().ok()?;
+        let Holds::Object(kind, name) = self.holds else {
+            return None;
+        };
         let object = Object {
             file: self.file.label,
-            name: Some(self.name),
+            name: Some(name),
             document,
-            part: part_of(document, self.kind),
+            part: part_of(document, kind),
         };
-        Some((self.kind, object))
+        Some((kind, object))
+    }
+
+    /// What is wrong with it when it holds add-ons.
+    fn addons(&self) -> Vec<Finding> {
+        match (self.holds, &self.document) {
+            (Holds::Addons, Ok(document)) => validate::addons(self.file.label, document),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -121,13 +143,15 @@ fn whole(files: &[Parsed<'_>]) -> Vec<Finding> {
         objects.filter_map(move |(kind, object)| (kind == wanted).then_some(object))
     };
     let groups: Vec<_> = of(Kind::InstanceGroup).collect();
-    match of(Kind::Cluster).next() {
+    let mut findings: Vec<Finding> = match of(Kind::Cluster).next() {
         Some(cluster) => validate::cluster(cluster, &groups),
         None => groups
             .into_iter()
             .flat_map(|group| validate::object(group, Kind::InstanceGroup))
             .collect(),
-    }
+    };
+    findings.extend(files.iter().flat_map(Parsed::addons));
+    findings
 }
 
 fn compared(
@@ -158,12 +182,8 @@ fn compared(
             all.extend(validate::change(old, new));
         }
     }
-    let kinds: Vec<_> = files
-        .iter()
-        .map(|file| (file.file.label, file.kind))
-        .collect();
     all.into_iter()
-        .filter(|finding| !(force_unknown && is_of_unknown_field(finding, &kinds)))
+        .filter(|finding| !(force_unknown && is_of_unknown_field(finding)))
         .map(|finding| {
             let left = known.get_mut(&gist(&finding));
             let left = left.filter(|left| **left > 0);
@@ -175,9 +195,11 @@ fn compared(
         .collect()
 }
 
-fn is_of_unknown_field(finding: &Finding, kinds: &[(&str, Kind)]) -> bool {
-    let kind = kinds.iter().find(|(label, _)| *label == finding.file);
-    kind.is_some_and(|(_, kind)| fields::field(*kind, &finding.path).is_none())
+fn is_of_unknown_field(finding: &Finding) -> bool {
+    match holds(&finding.file) {
+        Some(Holds::Object(kind, _)) => fields::field(kind, &finding.path).is_none(),
+        _ => false,
+    }
 }
 
 /// A finding without where it stands: lines and places in lists move when others change.
@@ -253,13 +275,41 @@ mod tests {
 
     #[test]
     fn a_key_tells_what_its_file_holds() {
-        assert_eq!(kind_of("c/config"), Some((Kind::Cluster, "c")));
-        assert_eq!(kind_of("a/c/config"), Some((Kind::Cluster, "c")));
-        assert_eq!(
-            kind_of("c/instancegroup/config"),
-            Some((Kind::InstanceGroup, "config"))
-        );
-        assert_eq!(kind_of("c/pki/x"), None);
-        assert_eq!(kind_of("config"), None);
+        for (key, expected) in [
+            ("c/config", Some(Holds::Object(Kind::Cluster, "c"))),
+            ("a/c/config", Some(Holds::Object(Kind::Cluster, "c"))),
+            (
+                "c/instancegroup/config",
+                Some(Holds::Object(Kind::InstanceGroup, "config")),
+            ),
+            ("c/clusteraddons/default", Some(Holds::Addons)),
+            ("c/clusteraddons/other", None),
+            ("c/pki/x", None),
+            ("config", None),
+        ] {
+            assert_eq!(holds(key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn add_ons_are_checked_with_the_cluster_and_alone() {
+        let text = |more: &str| format!("apiVersion: v1\nkind: A\nmetadata: {{}}\n{more}");
+        let (old, new) = (text(""), text("---\n- 1\n"));
+        let file = |text| File {
+            label: "s3://b/c/clusteraddons/default",
+            text,
+        };
+        let told = |found: Vec<Found>| {
+            let told = found
+                .iter()
+                .map(|found| (found.finding.line, found.stops()));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(single(file(&old), None, true)), [(3, true)]);
+        let found = single(file(&new), Some(file(&old)), false);
+        assert_eq!(told(found), [(3, false), (5, true)]);
+        let found = cluster(&[file(&new)], &[file(&old)], false);
+        assert_eq!(told(found), [(3, false), (5, true)]);
+        assert_eq!(told(single(file("a: [\n"), None, false)).len(), 1);
     }
 }

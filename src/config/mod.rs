@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod check;
+pub mod clusters;
 pub mod entry;
 pub mod fields;
 mod host;

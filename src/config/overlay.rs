@@ -2,7 +2,7 @@
 
 use serde_yaml::Value;
 
-use super::fields::{Field, Kind, Misfit, Problem, misfits, nearest};
+use super::fields::{Field, Kind, Misfit, Problem, known_version, misfits, nearest};
 use crate::merge::deep::deep;
 use crate::merge::document::{Document, Fault, Path, Step};
 use crate::merge::lists::Lists;
@@ -16,6 +16,9 @@ pub fn faults(patch: &Document, part: usize, kind: Kind, force_unknown: bool) ->
     let Some(value) = patch.values().nth(part) else {
         return Vec::new();
     };
+    if let Err(fault) = known(patch, part) {
+        return vec![fault];
+    }
     let found = misfits(Field::root(kind), value, &Path::default(), MOST);
     let kept = found
         .into_iter()
@@ -49,16 +52,36 @@ pub fn faults(patch: &Document, part: usize, kind: Kind, force_unknown: bool) ->
     .collect()
 }
 
+/// Whether a document is of the version whose fields are known, if it says of which.
+fn known(document: &Document, part: usize) -> Result<(), Fault> {
+    let path = Path::keys(&["apiVersion"]);
+    let version = document.get(part, &path).and_then(Value::as_str);
+    let Some(Err(refusal)) = version.map(known_version) else {
+        return Ok(());
+    };
+    let (line, column) = document.position(part, &path);
+    let hint = refusal
+        .hint
+        .map_or(String::new(), |hint| format!("; {hint}"));
+    Err(Fault {
+        line,
+        column,
+        message: format!("it {}{hint}", refusal.message),
+    })
+}
+
 /// Lays a part of a manifest over a document, and tells which values became others: mappings are
 /// merged, a null removes its key, lists whose elements have a key in kOps's API are merged by
 /// it, all others are replaced.
 ///
 /// # Errors
-/// When the layout of the text doesn't allow it; nothing is changed then.
+/// When the layout of the text doesn't allow it, or the document is of another version of the
+/// API; nothing is changed then.
 pub fn lay_over(document: &mut Document, part: usize, patch: &Value) -> Result<Vec<Path>, Fault> {
     let Some(old) = document.values().nth(part).cloned() else {
         return Ok(Vec::new());
     };
+    known(document, part)?;
     let mut patch = patch.clone();
     if let Some(entries) = patch.as_mapping_mut() {
         // They say what the patch is, not what is to change.
@@ -221,5 +244,25 @@ spec:
             "{both:?}"
         );
         assert_eq!(told(true).len(), 1);
+    }
+
+    #[test]
+    fn another_version_of_the_api_is_refused_on_both_sides() {
+        let patch = "spec: {}\napiVersion: kops.k8s.io/v1alpha3\n";
+        let patch = Document::parse(patch).unwrap();
+        let told = faults(&patch, 0, Kind::Cluster, true);
+        assert_eq!(told.len(), 1);
+        let told = told[0].to_string();
+        assert!(
+            told.starts_with("line 2, column 13: it is of v1alpha3"),
+            "{told}"
+        );
+        let mut document = Document::parse(&format!("apiVersion: v1\n{TEXT}")).unwrap();
+        let patch: Value = serde_yaml::from_str("spec: {project: x}").unwrap();
+        let told = lay_over(&mut document, 0, &patch).unwrap_err().to_string();
+        assert!(
+            told.contains("it is of 'v1', which is no version of kOps"),
+            "{told}"
+        );
     }
 }

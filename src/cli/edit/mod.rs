@@ -18,6 +18,8 @@ use clap::Args;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use crate::config::check::File;
+use crate::config::clusters::trespass;
 use crate::config::entry::{Clash, Entry, Saved};
 use crate::config::validate::{Finding, Severity};
 use crate::session::lock::{LockOptions, STORE_LOCK};
@@ -27,7 +29,7 @@ use draft::{Draft, Origin};
 use editor::Editor;
 use report::{Problem, Report};
 use rules::Rules;
-use target::Target;
+use target::{Target, What};
 
 /// How often a program in the place of a person may try.
 const ROUNDS: usize = 10;
@@ -231,7 +233,15 @@ impl Edit {
     /// What is wrong with the text, if anything is.
     async fn look(&self, target: &Target, draft: &Draft) -> Result<Option<Problem>, Failure> {
         let rules = Rules::load(target, &draft.origin.text, self.force_unknown).await?;
-        Ok(Problem::of(&rules.check(&draft.text), target))
+        let mut findings = rules.check(&draft.text);
+        if let What::Cluster(_) = target.what {
+            let file = File {
+                label: &target.url(),
+                text: &draft.text,
+            };
+            findings.extend(trespass(&*target.store, file, Some(&draft.origin.text)).await?);
+        }
+        Ok(Problem::of(&findings, target))
     }
 
     /// Writes the text, or tells why it can't be written so.

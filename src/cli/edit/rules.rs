@@ -6,6 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::notes::markers;
 use super::target::{Target, What};
+use crate::config::check::{self, File, Holds, holds};
 use crate::config::entry::Entry;
 use crate::config::fields::{Field, Kind, Problem, misfits};
 use crate::config::validate::{self, Finding, Object, Severity};
@@ -25,6 +26,8 @@ pub(super) struct Rules {
     /// How many lines of the old text look like conflict markers.
     markers: usize,
     old: Option<Document>,
+    /// The old text of add-ons.
+    addons: Option<String>,
     others: Vec<Other>,
     force_unknown: bool,
     /// What was wrong before.
@@ -50,6 +53,7 @@ impl Rules {
                 What::File => is_data(old),
                 _ => true,
             }),
+            addons: (holds(&target.url()) == Some(Holds::Addons)).then(|| old.to_owned()),
             others: others(target).await?,
             force_unknown,
             before: HashSet::new(),
@@ -80,6 +84,9 @@ impl Rules {
             });
             return left.collect();
         }
+        if let Some(before) = &self.addons {
+            return self.addons(text, before);
+        }
         let is_file = self.what == What::File;
         let new = match Document::parse(text) {
             Ok(new) if !is_file => new,
@@ -98,14 +105,30 @@ impl Rules {
         });
         for finding in &mut findings {
             if self.before.contains(&identity(finding)) {
-                finding.severity = Severity::Warning;
-                finding.message.push_str(" (it was so before)");
+                excuse(finding);
             }
         }
         if let Some(old) = &self.old {
             findings.extend(validate::change(self.object(old), self.object(&new)));
         }
         findings
+    }
+
+    /// What is wrong with a text of add-ons.
+    fn addons(&self, text: &str, before: &str) -> Vec<Finding> {
+        let label = &self.file;
+        let before = File {
+            label,
+            text: before,
+        };
+        let found = check::single(File { label, text }, Some(before), self.force_unknown);
+        let findings = found.into_iter().map(|mut found| {
+            if found.known {
+                excuse(&mut found.finding);
+            }
+            found.finding
+        });
+        findings.collect()
     }
 
     /// All that is wrong with a version and with what it has to fit.
@@ -188,6 +211,12 @@ impl Rules {
 fn is_data(document: &Document) -> bool {
     let mut values = document.values();
     values.any(|value| value.is_mapping() || value.is_sequence())
+}
+
+/// What was wrong before is no error of whoever changes something else.
+fn excuse(finding: &mut Finding) {
+    finding.severity = Severity::Warning;
+    finding.message.push_str(" (it was so before)");
 }
 
 /// What makes two findings the same in two versions of a text.

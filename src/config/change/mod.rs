@@ -8,9 +8,11 @@ mod typed;
 
 use serde_yaml::{Mapping, Value};
 
-use super::fields::{Field, Kind, Refusal, Type, parse_value, parts, resolve, unquoted};
+use super::fields::{
+    Field, Kind, Refusal, Type, known_version, parse_value, parts, resolve, unquoted,
+};
 use crate::merge::deep::deep;
-use crate::merge::document::{Document, Path, Step};
+use crate::merge::document::{Document, Fault, Path, Step};
 use crate::merge::lists::{Lists, Strategy};
 use crate::merge::path::{Selector, SelectorError};
 
@@ -43,8 +45,17 @@ impl ChangeError {
 
 type Result<T> = std::result::Result<T, ChangeError>;
 
-/// Makes changes in a document of a text, one after the other, and tells which values became
-/// others. With `force_unknown`, fields that kOps doesn't have are written too.
+/// What became of changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The paths of the values that are others now.
+    pub changed: Vec<Path>,
+    /// What was to be taken away and isn't there, each as a sentence.
+    pub missed: Vec<String>,
+}
+
+/// Makes changes in a document of a text, one after the other. With `force_unknown`, fields that
+/// kOps doesn't have are written too.
 ///
 /// # Errors
 /// When one can't be made; nothing is changed then.
@@ -54,18 +65,23 @@ pub fn apply(
     kind: Kind,
     changes: &[Change],
     force_unknown: bool,
-) -> Result<Vec<Path>> {
+) -> Result<Made> {
     let mut making = Making {
         document: document.clone(),
         part,
-        changed: Vec::new(),
+        made: Made::default(),
     };
+    let version = making.value().get("apiVersion").and_then(Value::as_str);
+    if let Some(Err(Refusal { message, hint })) = version.map(known_version) {
+        let message = format!("the {kind} can't be changed: it {message}");
+        return Err(ChangeError { message, hint });
+    }
     for change in changes {
         let (selector, field) = find(&making, kind, change, force_unknown)?;
         making.make(change, &selector, field)?;
     }
     *document = making.document;
-    Ok(making.changed)
+    Ok(making.made)
 }
 
 /// What a change is about, by the names that stand in the file; no field when it is unknown and
@@ -90,7 +106,7 @@ fn find(
     if force_unknown || (takes_away && is_there()) {
         return Ok((change.path.clone(), None));
     }
-    let error = ChangeError::new(format!("cannot {change}: {}", refusal.message));
+    let error = refused(change, &refusal.message);
     let hint = key_with_dots(kind, &typed).or(refusal.hint);
     Err(match hint {
         Some(hint) => error.hint(hint),
@@ -122,7 +138,7 @@ fn key_with_dots(kind: Kind, typed: &Path) -> Option<String> {
 struct Making {
     document: Document,
     part: usize,
-    changed: Vec<Path>,
+    made: Made,
 }
 
 impl Making {
@@ -140,6 +156,9 @@ impl Making {
             // What isn't there can't be taken away, and need not be. The last ones go first, for
             // the others to keep their places.
             let paths = selector.existing(self.value()).unwrap_or_default();
+            if paths.is_empty() {
+                self.made.missed.push(format!("there is no {selector}"));
+            }
             for path in paths.iter().rev() {
                 self.take(change, path, field)?;
             }
@@ -149,9 +168,7 @@ impl Making {
             .resolve(self.value())
             .map_err(|error| no_match(change, &error))?;
         if paths.is_empty() {
-            return Err(ChangeError::new(format!(
-                "cannot {change}: there is nothing that it could be set in"
-            )));
+            return Err(refused(change, "there is nothing that it could be set in"));
         }
         for path in &paths {
             let value = match change.verb {
@@ -168,14 +185,14 @@ impl Making {
             return Ok(());
         }
         let made = self.document.set(self.part, path, value);
-        made.map_err(|fault| ChangeError::new(format!("cannot {change}: {fault}")))?;
+        made.map_err(|fault| impossible(change, &fault))?;
         self.note(path);
         Ok(())
     }
 
     fn note(&mut self, path: &Path) {
-        if !self.changed.contains(path) {
-            self.changed.push(path.clone());
+        if !self.made.changed.contains(path) {
+            self.made.changed.push(path.clone());
         }
     }
 
@@ -215,30 +232,41 @@ impl Making {
         if change.verb == Verb::Unset {
             return self.unset(change, path);
         }
-        let gone: Vec<Step> = match self.at(path) {
-            Some(Value::Mapping(_)) => {
+        let mut gone: Vec<Step> = Vec::new();
+        let mut missed = Vec::new();
+        match self.at(path) {
+            Some(Value::Mapping(entries)) => {
                 let keys = parts(&change.text).map_err(|refusal| because(change, refusal))?;
-                let keys = keys
-                    .into_iter()
-                    .map(|key| Step::Key(unquoted(key).to_owned()));
-                keys.collect()
+                for key in keys.into_iter().map(unquoted) {
+                    if entries.contains_key(key) {
+                        gone.push(Step::Key(key.to_owned()));
+                    } else {
+                        missed.push(format!("'{key}'"));
+                    }
+                }
             }
             Some(Value::Sequence(list)) => {
-                let is_gone = going(change, field)?;
-                let indexes = (0..list.len()).rev().filter(|index| is_gone(&list[*index]));
-                indexes.map(Step::Index).collect()
+                let going = Going::new(change, field)?;
+                let indexes = (0..list.len()).rev();
+                let indexes = indexes.filter(|index| going.takes(&list[*index]));
+                gone.extend(indexes.map(Step::Index));
+                missed.extend(going.missed_in(list));
             }
             _ => return Err(refused(change, "-= is for lists and maps")),
-        };
+        }
         for step in gone {
             self.unset(change, &path.then(step))?;
         }
+        let missed = missed
+            .into_iter()
+            .map(|what| format!("{path} has no {what}"));
+        self.made.missed.extend(missed);
         Ok(())
     }
 
     fn unset(&mut self, change: &Change, path: &Path) -> Result<()> {
         let was_there = self.document.unset(self.part, path);
-        if was_there.map_err(|fault| ChangeError::new(format!("cannot {change}: {fault}")))? {
+        if was_there.map_err(|fault| impossible(change, &fault))? {
             self.note(path);
         }
         Ok(())
@@ -246,34 +274,61 @@ impl Making {
 }
 
 /// Which elements of a list go: those that are typed, or objects by their `name`.
-fn going(change: &Change, field: Option<Field>) -> Result<impl Fn(&Value) -> bool> {
-    let holds_objects = field
-        .and_then(Field::element)
-        .is_some_and(|element| element.holds() == Type::Object);
-    let by_name = holds_objects && !change.text.starts_with('[');
-    let gone = match field {
-        Some(_) if !by_name => match typed(change, field)? {
-            Value::Sequence(gone) => gone,
-            other => vec![other],
-        },
-        _ => {
-            let names = parts(&change.text).map_err(|refusal| because(change, refusal))?;
-            let names = names.into_iter().map(unquoted);
-            if by_name {
-                names.map(Value::from).collect()
-            } else {
-                names.map(loose).collect()
+struct Going {
+    gone: Vec<Value>,
+    by_name: bool,
+}
+
+impl Going {
+    fn new(change: &Change, field: Option<Field>) -> Result<Self> {
+        let holds_objects = field
+            .and_then(Field::element)
+            .is_some_and(|element| element.holds() == Type::Object);
+        let by_name = holds_objects && !change.text.starts_with('[');
+        let gone = match field {
+            Some(_) if !by_name => match typed(change, field)? {
+                Value::Sequence(gone) => gone,
+                other => vec![other],
+            },
+            _ => {
+                let names = parts(&change.text).map_err(|refusal| because(change, refusal))?;
+                let names = names.into_iter().map(unquoted);
+                if by_name {
+                    names.map(Value::from).collect()
+                } else {
+                    names.map(loose).collect()
+                }
             }
-        }
-    };
-    Ok(move |element: &Value| {
-        let compared = if by_name {
+        };
+        Ok(Self { gone, by_name })
+    }
+
+    fn compared<'a>(&self, element: &'a Value) -> Option<&'a Value> {
+        if self.by_name {
             element.get("name")
         } else {
             Some(element)
+        }
+    }
+
+    fn takes(&self, element: &Value) -> bool {
+        let compared = self.compared(element);
+        compared.is_some_and(|compared| self.gone.contains(compared))
+    }
+
+    /// What of it a list doesn't have.
+    fn missed_in(&self, list: &[Value]) -> impl Iterator<Item = String> {
+        let is_there = |gone: &&Value| {
+            let mut elements = list.iter();
+            elements.any(|element| self.compared(element) == Some(*gone))
         };
-        compared.is_some_and(|compared| gone.contains(compared))
-    })
+        let missed = self.gone.iter().filter(move |gone| !is_there(gone));
+        missed.map(|gone| match gone {
+            Value::String(text) => format!("'{text}'"),
+            Value::Number(number) => number.to_string(),
+            _ => "element like that".to_owned(),
+        })
+    }
 }
 
 /// The value that was typed.
@@ -309,7 +364,10 @@ fn variables(field: Field, text: &str) -> Option<Value> {
 /// A value of a field that nobody knows: what looks like a number, a boolean or a structure is
 /// one.
 fn loose(text: &str) -> Value {
-    if let Ok(number) = text.parse::<i64>() {
+    // With a zero before it, it is another number to kOps: it stays a text.
+    if let Ok(number) = text.parse::<i64>()
+        && number.to_string() == text
+    {
         return Value::from(number);
     }
     match text {
@@ -331,14 +389,23 @@ fn loose_parts(change: &Change) -> Result<Vec<Value>> {
 }
 
 fn refused(change: &Change, why: &str) -> ChangeError {
-    ChangeError::new(format!("cannot {change}: {why}"))
+    // No colon behind the path: one that ends in `token` would look like a secret's name.
+    ChangeError::new(format!("cannot {change}, as {why}"))
+}
+
+fn impossible(change: &Change, fault: &Fault) -> ChangeError {
+    let Fault {
+        line,
+        column,
+        message,
+    } = fault;
+    refused(change, &format!("{message} (line {line}, column {column})"))
 }
 
 fn because(change: &Change, refusal: Refusal) -> ChangeError {
-    let message = format!("cannot {change}: it {}", refusal.message);
     ChangeError {
-        message,
         hint: refusal.hint,
+        ..refused(change, &format!("it {}", refusal.message))
     }
 }
 

@@ -47,8 +47,8 @@ fn forced(typed: &[&str], force: bool) -> Result<(Document, Vec<String>)> {
         .iter()
         .map(|typed| change(typed))
         .collect::<Result<_>>()?;
-    let paths = apply(&mut document, 0, Kind::Cluster, &changes, force)?;
-    Ok((document, paths.iter().map(Path::to_string).collect()))
+    let made = apply(&mut document, 0, Kind::Cluster, &changes, force)?;
+    Ok((document, made.changed.iter().map(Path::to_string).collect()))
 }
 
 /// What is at a path after changes, as YAML in flow style.
@@ -299,6 +299,73 @@ fn what_is_there_is_not_added_twice_and_what_is_not_there_is_not_missed() {
 }
 
 #[test]
+fn what_is_not_there_to_be_taken_away_is_told() {
+    let missed = |typed: &str| {
+        let mut document = Document::parse(TEXT).unwrap();
+        let made = apply(
+            &mut document,
+            0,
+            Kind::Cluster,
+            &[change(typed).unwrap()],
+            true,
+        );
+        made.unwrap().missed
+    };
+    for (typed, told) in [
+        ("unset spec.project", "there is no spec.project"),
+        ("spec.project-=a", "there is no spec.project"),
+        (
+            "unset spec.etcdClusters[name=cilium]",
+            "there is no spec.etcdClusters[name=cilium]",
+        ),
+        (
+            "spec.sshAccess-=10.0.0.0/8,::/0",
+            "spec.sshAccess has no '10.0.0.0/8'",
+        ),
+        (
+            "spec.cloudLabels-=team,other",
+            "spec.cloudLabels has no 'other'",
+        ),
+        ("spec.subnets-=a,c", "spec.subnets has no 'c'"),
+        (
+            "spec.subnets-=[{name: a}]",
+            "spec.subnets has no element like that",
+        ),
+    ] {
+        assert_eq!(missed(typed), [told], "{typed}");
+    }
+    assert_eq!(missed("spec.sshAccess-=::/0"), Vec::<String>::new());
+    assert_eq!(missed("unset spec.kubelet"), Vec::<String>::new());
+}
+
+#[test]
+fn a_cluster_of_another_version_is_left_alone() {
+    let text = TEXT.replace("v1alpha2", "v1alpha3");
+    let mut document = Document::parse(&text).unwrap();
+    let changes = [change("spec.channel=alpha").unwrap()];
+    let error = apply(&mut document, 0, Kind::Cluster, &changes, true).unwrap_err();
+    assert!(
+        error
+            .message
+            .starts_with("the Cluster can't be changed: it is of v1alpha3"),
+        "{error}"
+    );
+    assert_eq!(document.text(), text);
+}
+
+#[test]
+fn no_word_of_an_error_is_taken_for_a_secret() {
+    for typed in [
+        "spec.adminToken=x",
+        "spec.cloudLabels.token+=x",
+        "spec.kubeAPIServer.token={",
+    ] {
+        let (message, _) = refusal(&[typed]);
+        assert_eq!(crate::config::mask::mask(&message), message, "{typed}");
+    }
+}
+
+#[test]
 fn only_the_lines_of_a_change_change() {
     let (document, paths) = changed(&[
         "spec.sshAccess-=::/0",
@@ -376,7 +443,7 @@ fn unknown_fields_are_written_when_they_are_forced_and_taken_away_in_any_case() 
     let (message, hint) = refusal(&["spec.kubelet.maxPod=1"]);
     assert_eq!(
         message,
-        "cannot set spec.kubelet.maxPod: Cluster has no field spec.kubelet.maxPod"
+        "cannot set spec.kubelet.maxPod, as Cluster has no field spec.kubelet.maxPod"
     );
     assert_eq!(hint, "did you mean spec.kubelet.maxPods?");
     let (document, _) = forced(

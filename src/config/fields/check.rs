@@ -20,14 +20,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(in crate::config) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             hint: None,
         }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(in crate::config) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -85,8 +85,13 @@ pub fn words(field: Field, value: &Value, limit: usize) -> Vec<Path> {
         value,
         &mut Path::default(),
         &mut |path, field, value| {
-            let is_string = field.is_some_and(|field| field.holds() == Type::String);
-            if is_string && value.as_str().is_some_and(is_word) {
+            let may_be_string = field.is_some_and(|field| {
+                matches!(
+                    field.holds(),
+                    Type::String | Type::IntOrString | Type::Quantity
+                )
+            });
+            if may_be_string && value.as_str().is_some_and(is_word) {
                 found.push(path.clone());
             }
             found.len() < limit
@@ -100,7 +105,26 @@ fn is_word(text: &str) -> bool {
     let is_number = unsigned.contains('_')
         && unsigned.starts_with(|c: char| c.is_ascii_digit())
         && unsigned.bytes().all(|c| c.is_ascii_digit() || c == b'_');
-    is_number || boolean_word(text).is_some()
+    is_number || zero_before(text).is_some() || boolean_word(text).is_some()
+}
+
+/// What to write instead of an integer with a zero before it, which YAML 1.1 takes for octal.
+pub(super) fn zero_before(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = unsigned.strip_prefix('0')?;
+    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let decimal = digits.trim_start_matches('0');
+    let decimal = if decimal.is_empty() { "0" } else { decimal };
+    Some(match i64::from_str_radix(digits, 8) {
+        Ok(octal) => format!(
+            "write {sign}{decimal}; with a zero before it, it is {sign}{octal} in YAML 1.1, \
+             which kOps reads"
+        ),
+        Err(_) => format!("write {sign}{decimal}"),
+    })
 }
 
 type Visit<'a> = dyn FnMut(&Path, Option<Field>, &Value) -> bool + 'a;
@@ -201,7 +225,7 @@ fn hint(holds: Type, value: &Value) -> Option<String> {
         (Type::String, Value::Number(_) | Value::Bool(_)) => "put it in quotes".to_owned(),
         (Type::Int32 | Type::Int64, Value::String(text)) => {
             let _: i64 = text.parse().ok()?;
-            "write it without quotes".to_owned()
+            zero_before(text).unwrap_or_else(|| "write it without quotes".to_owned())
         }
         (Type::Duration, _) => "write it like 30s or 1h30m, without days".to_owned(),
         (Type::Quantity, Value::String(_)) => "write it like 500m, 2 or 1Gi".to_owned(),

@@ -162,6 +162,25 @@ impl fmt::Debug for Field {
     }
 }
 
+/// Whether an object of this `apiVersion` has the fields that are known here.
+///
+/// # Errors
+/// When it has others, or is none of kOps's. The message goes on from the object: "is of …".
+pub fn known_version(api_version: &str) -> Result<(), Refusal> {
+    match api_version {
+        "kops.k8s.io/v1alpha2" | "kops/v1alpha2" => Ok(()),
+        "kops.k8s.io/v1alpha3" => Err(Refusal::new(
+            "is of v1alpha3, whose fields have other names than those that kOps stores",
+        )
+        .hint("give it as kops.k8s.io/v1alpha2, as `kops get -o yaml` does")),
+        other => {
+            let other: String = other.chars().take(60).collect();
+            let refusal = Refusal::new(format!("is of '{other}', which is no version of kOps"));
+            Err(refusal.hint("kOps stores kops.k8s.io/v1alpha2"))
+        }
+    }
+}
+
 /// The field at a path, by the names of v1alpha2.
 #[must_use]
 pub fn field(kind: Kind, path: &Path) -> Option<Field> {

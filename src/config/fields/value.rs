@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_yaml::{Mapping, Value};
 
-use super::check::{boolean_word, scalar};
+use super::check::{boolean_word, scalar, zero_before};
 use super::{Field, Problem, Refusal, Type, misfits};
 use crate::merge::document::Path;
 use crate::text::did_you_mean;
@@ -28,12 +28,14 @@ pub fn parse_value(field: Field, text: &str) -> Result<Value, Refusal> {
             _ => Err(boolean(bare)),
         },
         Type::Int32 | Type::Int64 => {
-            let number: i64 = bare.parse().map_err(|_| wrong(holds, text))?;
+            let number: i64 = decimal(holds, bare)?
+                .parse()
+                .map_err(|_| wrong(holds, text))?;
             let value = Value::Number(number.into());
             scalar(holds, &value).map(|()| value)
         }
         Type::IntOrString => {
-            let number: Result<i32, _> = bare.parse();
+            let number: Result<i32, _> = decimal(holds, bare)?.parse();
             Ok(number.map_or_else(
                 |_| Value::String(text.to_owned()),
                 |number| Value::Number(number.into()),
@@ -62,6 +64,14 @@ fn wrong(holds: Type, text: &str) -> Refusal {
     // More than this is no slip of the finger, and not worth a line.
     let shown: String = text.chars().take(40).collect();
     Refusal::new(format!("must be {holds}, not '{shown}'"))
+}
+
+/// A text that is no octal number to kOps.
+fn decimal(holds: Type, text: &str) -> Result<&str, Refusal> {
+    match zero_before(text) {
+        Some(hint) => Err(wrong(holds, text).hint(hint)),
+        None => Ok(text),
+    }
 }
 
 fn boolean(text: &str) -> Refusal {
@@ -164,7 +174,7 @@ fn yaml(field: Field, text: &str) -> Result<Value, Refusal> {
     Err(match misfit.problem {
         Problem::Wrong(refusal) if path.0.is_empty() => refusal,
         Problem::Wrong(refusal) => Refusal {
-            message: format!("is wrong at {path}: {}", refusal.message),
+            message: format!("is wrong at {path}, which {}", refusal.message),
             hint: refusal.hint,
         },
         Problem::Unknown => {

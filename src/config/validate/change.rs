@@ -11,8 +11,9 @@ use serde_yaml::Value;
 
 use super::cluster::{cloud_of, short};
 use super::etcd::members_of;
+use super::forms;
 use super::is_v1alpha2;
-use super::report::{Finding, Object, Report, at, element, text};
+use super::report::{Finding, Object, Report, Severity, at, element, text};
 use crate::merge::document::{Path, Step};
 
 /// The fields of an etcd member that can't change.
@@ -50,6 +51,7 @@ pub fn change(old: Object<'_>, new: Object<'_>) -> Vec<Finding> {
     if kind == Some("Cluster") {
         etcd(&mut report, old);
         network(&mut report, old);
+        kubernetes_version(&mut report, old);
         for path in LOCATIONS {
             if let (Some(before), Some(now)) = (old.text(path), new.text(path))
                 && before.trim_end_matches('/') != now.trim_end_matches('/')
@@ -88,6 +90,25 @@ fn name(report: &mut Report<'_>, old: Object<'_>) {
             ),
             "kOps can't rename: make a new one and delete the old".to_owned(),
         );
+    }
+}
+
+fn kubernetes_version(report: &mut Report<'_>, old: Object<'_>) {
+    let path = ["spec", "kubernetesVersion"];
+    let (Some(before), Some(now)) = (old.text(&path), report.object.text(&path)) else {
+        return;
+    };
+    let [from, to] = [before, now].map(forms::kubernetes_version);
+    if from.is_some() && to.is_some() && to < from {
+        let [from, to] = [from, to].map(|version| version.map(|[major, minor, _]| (major, minor)));
+        let hint = "Kubernetes supports no way back to an older minor version";
+        let hint = (to < from).then(|| hint.to_owned());
+        let message = format!(
+            "spec.kubernetesVersion goes back from {} to {}",
+            short(before),
+            short(now)
+        );
+        report.push(Severity::Warning, &at(&path), message, hint);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_yaml::Value;
 
 use super::report::{Object, Report, at, element};
-use super::{etcd, forms, network};
+use super::{etcd, forms, labels, network, place};
 
 /// The clouds, as `spec.cloudProvider` names them.
 const CLOUDS: [&str; 8] = [
@@ -39,7 +39,14 @@ const PLUGINS: [&str; 14] = [
 pub(super) fn check(report: &mut Report<'_>) {
     full_name(report);
     kubernetes_version(report);
+    empty(report, "channel", "stable");
     cloud(report);
+    place::check(report);
+    labels::cloud(report);
+    if cloud_of(report.object) == Some("aws") {
+        labels::aws(report);
+    }
+    api(report);
     plugins(report);
     one_of(
         report,
@@ -119,6 +126,23 @@ fn cloud(report: &mut Report<'_>) {
         );
     }
     one_of(report, &["spec", "cloudProvider"], &CLOUDS);
+}
+
+fn api(report: &mut Report<'_>) {
+    let path = ["spec", "api", "dns"];
+    if report.object.has(&path) && report.object.has(&["spec", "api", "loadBalancer"]) {
+        let message = "spec.api has both dns and loadBalancer; kOps makes the load balancer";
+        report.warning(&at(&path), message);
+    }
+}
+
+/// A text that is as good as none, though somebody wrote it.
+pub(super) fn empty(report: &mut Report<'_>, name: &str, default: &str) {
+    let names = ["spec", name];
+    if report.object.get(&names).and_then(Value::as_str) == Some("") {
+        let message = format!("spec.{name} is empty; kOps takes {default}");
+        report.warning(&at(&names), message);
+    }
 }
 
 fn plugins(report: &mut Report<'_>) {

@@ -53,7 +53,7 @@ pub(super) fn check(report: &mut Report<'_>) {
         }
         if let Some(own) = text(cluster, "version") {
             let path = path("version");
-            if forms::version(own) != Some(3) {
+            if !matches!(forms::version(own), Some([3, ..])) {
                 report.error(
                     &path,
                     format!("{path} '{}' is no version 3 of etcd", short(own)),

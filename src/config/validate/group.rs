@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_yaml::Value;
 
-use super::cluster::{one_of, short, sysctls};
-use super::etcd;
+use super::cluster::{cloud_of, empty, one_of, short, sysctls};
 use super::report::{Object, Report, at, element, text};
+use super::{etcd, labels};
 use crate::merge::document::{Path, Step};
 use crate::text::did_you_mean;
 
@@ -21,6 +21,15 @@ const ROLES: [&str; 8] = [
     "Etcd",
     "Scheduler",
     "KubeControllerManager",
+];
+
+/// What can't be less than nothing.
+const NUMBERS: [&str; 5] = [
+    "minSize",
+    "maxSize",
+    "rootVolumeSize",
+    "rootVolumeIops",
+    "rootVolumeThroughput",
 ];
 
 /// One role of an instance group.
@@ -81,6 +90,10 @@ pub(super) fn check(report: &mut Report<'_>) {
         );
     }
     sizes(report, is_control_plane);
+    empty(report, "machineType", "the default of the channel");
+    empty(report, "image", "the default of the channel");
+    labels::cloud(report);
+    labels::nodes(report);
     one_of(
         report,
         &["spec", "updatePolicy"],
@@ -93,6 +106,26 @@ pub(super) fn check(report: &mut Report<'_>) {
 fn sizes(report: &mut Report<'_>, is_control_plane: bool) {
     let object = report.object;
     let size = |name: &str| object.get(&["spec", name]).and_then(Value::as_i64);
+    for name in NUMBERS {
+        if size(name).is_some_and(|size| size < 0) {
+            report.error(&at(&["spec", name]), format!("spec.{name} is negative"));
+        }
+    }
+    if size("rootVolumeSize") == Some(0) {
+        let message = "spec.rootVolumeSize is 0; kOps takes its default";
+        report.warning(&at(&["spec", "rootVolumeSize"]), message);
+    }
+    if size("maxSize") == Some(0) {
+        let path = at(&["spec", "maxSize"]);
+        if object.text(&["spec", "manager"]) == Some("Karpenter") {
+            report.error(
+                &path,
+                "spec.maxSize must be above 0 where Karpenter manages the group",
+            );
+        } else {
+            report.warning(&path, "spec.maxSize is 0: the group gets no instance");
+        }
+    }
     if is_control_plane {
         for name in ["minSize", "maxSize"] {
             if size(name).is_some_and(|size| size > 1) {
@@ -158,6 +191,7 @@ pub(super) fn check_roles(report: &mut Report<'_>, groups: &[Object<'_>]) {
 /// What the groups of a cluster are held against.
 pub(super) struct Surroundings<'a> {
     cluster: Option<&'a str>,
+    cloud: Option<&'a str>,
     subnets: HashSet<&'a str>,
     etcd: Vec<(&'a str, HashSet<&'a str>)>,
 }
@@ -167,6 +201,7 @@ impl<'a> Surroundings<'a> {
         let subnets = cluster.list(&["spec", "subnets"]).iter();
         Self {
             cluster: cluster.text(&["metadata", "name"]),
+            cloud: cloud_of(cluster),
             subnets: subnets.filter_map(|subnet| text(subnet, "name")).collect(),
             etcd: etcd::placement(cluster),
         }
@@ -175,6 +210,9 @@ impl<'a> Surroundings<'a> {
     /// The rules between a group and its cluster.
     pub(super) fn check(&self, report: &mut Report<'_>) {
         let group = report.object;
+        if self.cloud == Some("aws") {
+            labels::aws(report);
+        }
         let list = at(&["spec", "subnets"]);
         for (index, subnet) in group.list(&["spec", "subnets"]).iter().enumerate() {
             let Some(subnet) = subnet.as_str() else {

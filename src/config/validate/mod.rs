@@ -4,23 +4,27 @@
 //! doesn't know without a word, and learns of overlapping subnets from the cloud. Only what is
 //! sure is an error; a warning may be meant so.
 
+mod addons;
 mod change;
 mod cidr;
 mod cluster;
 mod etcd;
 mod forms;
 mod group;
+mod labels;
 mod network;
+mod place;
 mod report;
 mod shape;
 mod subnets;
 
+pub use addons::addons;
 pub use change::change;
 pub use report::{Finding, Object, Severity};
 
 use report::{Report, at};
 
-use super::fields::Kind;
+use super::fields::{Kind, known_version};
 
 /// What is wrong with one object by itself: its fields, their types, and what a `Cluster` or an
 /// `InstanceGroup` must say. `kind` is what the object should be by its place.
@@ -65,10 +69,8 @@ pub fn cluster(cluster: Object<'_>, groups: &[Object<'_>]) -> Vec<Finding> {
 
 /// Whether an object is of the only version whose fields are known here.
 fn is_v1alpha2(object: Object<'_>) -> bool {
-    matches!(
-        object.text(&["apiVersion"]),
-        Some("kops.k8s.io/v1alpha2" | "kops/v1alpha2")
-    )
+    let version = object.text(&["apiVersion"]);
+    version.is_some_and(|version| known_version(version).is_ok())
 }
 
 /// What `metadata.name` must be.

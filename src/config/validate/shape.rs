@@ -2,10 +2,11 @@
 
 use serde_yaml::Value;
 
-use super::is_v1alpha2;
+use super::cluster::short;
 use super::report::{Report, Severity, at};
 use crate::config::fields::{
-    self, Field, Kind, Problem, Refusal, Type, boolean_word, from_internal, misfits, nearest, words,
+    self, Field, Kind, Problem, Refusal, Type, boolean_word, from_internal, known_version, misfits,
+    nearest, words,
 };
 use crate::merge::document::{Document, Path, Step};
 
@@ -19,8 +20,14 @@ pub(super) fn check(report: &mut Report<'_>, kind: Kind) -> bool {
     };
     match object.text(&["kind"]) {
         Some(found) if found == kind.name() => {}
+        Some(found) if found.eq_ignore_ascii_case(kind.name()) => {
+            let message = format!("kind is '{}', which kOps doesn't know", short(found));
+            report.error_with(&at(&["kind"]), message, format!("write {kind}"));
+            return false;
+        }
         Some(found) => {
-            report.error(&at(&["kind"]), format!("is a {found}, not a {kind}"));
+            let message = format!("is a {}, not a {kind}", short(found));
+            report.error(&at(&["kind"]), message);
             return false;
         }
         None => {
@@ -28,29 +35,12 @@ pub(super) fn check(report: &mut Report<'_>, kind: Kind) -> bool {
             return false;
         }
     }
-    match object.text(&["apiVersion"]) {
-        _ if is_v1alpha2(object) => {}
-        Some("kops.k8s.io/v1alpha3") => {
-            let message = "is of v1alpha3, of which nothing is checked";
-            report.warning(&at(&["apiVersion"]), message);
-            return false;
-        }
-        Some(other) => {
-            report.error_with(
-                &at(&["apiVersion"]),
-                format!("kOps knows no apiVersion '{other}'"),
-                "it stores kops.k8s.io/v1alpha2".to_owned(),
-            );
-            return false;
-        }
-        None => {
-            report.error_with(
-                &at(&["apiVersion"]),
-                "apiVersion is missing",
-                "write kops.k8s.io/v1alpha2".to_owned(),
-            );
-            return false;
-        }
+    let version = object.text(&["apiVersion"]).map(known_version);
+    let missing = || Refusal::new("apiVersion is missing").hint("write kops.k8s.io/v1alpha2");
+    if let Err(refusal) = version.unwrap_or_else(|| Err(missing())) {
+        let Refusal { message, hint } = refusal;
+        report.push(Severity::Error, &at(&["apiVersion"]), message, hint);
+        return false;
     }
     super::check_name(report);
     for misfit in misfits(Field::root(kind), root, &Path::default(), report.room()) {

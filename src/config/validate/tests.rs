@@ -123,6 +123,9 @@ fn fields_are_known_and_hold_what_they_should() {
         anonymousAuth: false | anonymousAuth: 'no' | error: spec.kubelet.anonymousAuth must be a boolean, not a string; write false
         containerProxy: p | containerProxy: on | error: spec.assets.containerProxy is no string to kOps, which reads YAML 1.1; put it in quotes
         containerProxy: p | containerProxy: 1_0 | error: spec.assets.containerProxy is no string to kOps
+        containerProxy: p | containerProxy: 010 | error: spec.assets.containerProxy is no string to kOps
+        maxPods: 110 | maxPods: 0110 | error: spec.kubelet.maxPods must be an integer, not a string; write 110; with a zero before it, it is 72 in YAML 1.1
+        assets: | rollingUpdate: {maxSurge: 010}\\n  assets: | error: spec.rollingUpdate.maxSurge is no string to kOps
         ",
     );
     let quoted = CLUSTER.replace("containerProxy: p", "containerProxy: 'on'");
@@ -134,8 +137,9 @@ fn an_object_says_what_it_is() {
     in_cluster(
         "
         kind: Cluster | kind: Keyset | error: is a Keyset, not a Cluster
+        kind: Cluster | kind: cluster | error: kind is 'cluster', which kOps doesn't know; write Cluster
         kind: Cluster | | error: kind is missing
-        kops.k8s.io/v1alpha2 | v1 | error: kOps knows no apiVersion 'v1'; it stores kops.k8s.io/v1alpha2
+        kops.k8s.io/v1alpha2 | v1 | error: is of 'v1', which is no version of kOps; kOps stores kops.k8s.io/v1alpha2
         apiVersion: kops.k8s.io/v1alpha2 | | error: apiVersion is missing; write kops.k8s.io/v1alpha2
         name: c.example.com | | error: metadata.name is missing
         name: c.example.com | name: C.example.com | error: metadata.name 'C.example.com' is no DNS name: it may hold only
@@ -160,15 +164,16 @@ fn an_object_says_what_it_is() {
 }
 
 #[test]
-fn v1alpha3_is_told_apart_and_not_judged() {
+fn v1alpha3_is_refused_and_not_judged() {
     let other = CLUSTER
         .replace("v1alpha2", "v1alpha3")
         .replace("maxPods", "maxPod");
     let found = findings(&other, MASTER, NODES);
     let found: Vec<String> = found.iter().map(said).collect();
-    assert_eq!(
-        found,
-        ["warning: is of v1alpha3, of which nothing is checked"]
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("error: is of v1alpha3, whose fields have other names"),
+        "{found:?}"
     );
 }
 
@@ -181,6 +186,8 @@ fn a_cluster_has_what_kops_asks_for() {
         cloudProvider: aws | | error: spec.cloudProvider is missing; kOps knows aws, azure
         cloudProvider: aws | cloudProvider: metal | error: spec.cloudProvider can't be 'metal'
         cloudProvider: aws | cloudProvider: awss | error: spec.cloudProvider can't be 'awss' (did you mean 'aws'?)
+        assets: | channel: ''\\n  assets: | warning: spec.channel is empty; kOps takes stable
+        assets: | api: {dns: {}, loadBalancer: {type: Public}}\\n  assets: | warning: spec.api has both dns and loadBalancer; kOps makes the load balancer
         {cilium: {}} | {cilium: {}, calico: {}} | error: spec.networking has both calico and cilium; there can be one plugin
         {type: Public} | {type: public} | error: spec.topology.dns.type can't be 'public' (did you mean 'Public'?)
         assets: | updatePolicy: never\\n  assets: | error: spec.updatePolicy can't be 'never'
@@ -198,6 +205,63 @@ fn a_cluster_has_what_kops_asks_for() {
         )
         .replace(", pl-1", "");
     assert_eq!(findings(&metal, MASTER, NODES), []);
+}
+
+#[test]
+fn a_cluster_keeps_its_state_in_a_place_that_kops_knows() {
+    in_cluster(
+        "
+        assets: | configBase: b/c.example.com\\n  assets: | error: spec.configBase 'b/c.example.com' is no URL and no absolute path; write it like s3://
+        assets: | configBase: S3://b/c.example.com\\n  assets: | error: spec.configBase 'S3://b/c.example.com' is no place for a cluster's state (did you mean 's3'?); kOps knows file, memfs, s3
+        assets: | configBase: vault://b/c.example.com\\n  assets: | error: spec.configBase 'vault://b/c.example.com' is no place for a cluster's state
+        assets: | configBase: s3:///c.example.com\\n  assets: | error: spec.configBase 's3:///c.example.com' names no bucket
+        assets: | configBase: s3://b/x/../c.example.com\\n  assets: | error: spec.configBase 's3://b/x/../c.example.com' has a '..' in it
+        assets: | configBase: s3://b/d.example.com\\n  assets: | warning: spec.configBase 's3://b/d.example.com' doesn't end in c.example.com
+        ",
+    );
+    for base in [
+        "s3://b/c.example.com/",
+        "/srv/c.example.com",
+        "file:///srv/c.example.com",
+    ] {
+        let text = CLUSTER.replace("assets:", &format!("configBase: {base}\n  assets:"));
+        assert_eq!(findings(&text, MASTER, NODES), [], "{base}");
+    }
+}
+
+#[test]
+fn labels_are_left_to_whom_they_belong() {
+    in_cluster(
+        "
+        assets: | cloudLabels: {Name: x}\\n  assets: | error: kOps sets the label 'Name' itself
+        assets: | cloudLabels: {kops.k8s.io/instancegroup: x}\\n  assets: | error: kOps sets the label 'kops.k8s.io/instancegroup' itself
+        assets: | cloudLabels: {'AWS:x': x}\\n  assets: | error: AWS takes no label 'AWS:x'; it keeps what begins with 'aws:' for itself
+        ",
+    );
+    check(
+        "
+        volumes: | cloudLabels: {kubernetes.io/cluster/c: owned}\\n  volumes: | error: kOps sets the label 'kubernetes.io/cluster/c' itself
+        volumes: | cloudLabels: {kops.k8s.io/instancegroup: x}\\n  volumes: | error: the label kops.k8s.io/instancegroup must be the name of the instance group
+        volumes: | cloudLabels: {'aws:x': x}\\n  volumes: | error: AWS takes no label 'aws:x'
+        volumes: | nodeLabels: {a/b/c: x}\\n  volumes: | error: the label 'a/b/c' has more than one '/'
+        volumes: | nodeLabels: {'aws:x': x}\\n  volumes: | warning: 'aws:x' is no label of Kubernetes; a kubelet with it doesn't start
+        ",
+        |edit| findings(CLUSTER, MASTER, &edit(NODES)),
+    );
+    let labels = "nodeLabels: {kops.k8s.io/x: a}\n  cloudLabels: {team: a, kops.k8s.io/instancegroup: nodes}";
+    let good = NODES.replace("volumes:", &format!("{labels}\n  volumes:"));
+    assert_eq!(findings(CLUSTER, MASTER, &good), []);
+    let elsewhere = "cloudProvider: gce\n  cloudLabels: {'aws:x': a}";
+    let found = findings(
+        &CLUSTER.replace("cloudProvider: aws", elsewhere),
+        MASTER,
+        NODES,
+    );
+    let found: Vec<String> = found.iter().map(said).collect();
+    assert!(
+        !found.iter().any(|said| said.contains("aws:x")),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -322,6 +386,14 @@ fn instance_groups_fit_their_cluster() {
         name: nodes | name: nodes_1 | error: metadata.name 'nodes_1' is no DNS name
         name: nodes | name: workers | error: metadata.name is 'workers', but kOps looks for 'nodes' here
         minSize: 1 | minSize: 4 | error: spec.minSize 4 is more than spec.maxSize 3
+        minSize: 1 | minSize: -1 | error: spec.minSize is negative
+        maxSize: 3 | maxSize: -3 | error: spec.maxSize is negative
+        maxSize: 3 | maxSize: 0 | warning: spec.maxSize is 0: the group gets no instance
+        maxSize: 3 | maxSize: 0\\n  manager: Karpenter | error: spec.maxSize must be above 0 where Karpenter
+        volumes: | rootVolumeSize: -1\\n  volumes: | error: spec.rootVolumeSize is negative
+        volumes: | rootVolumeSize: 0\\n  volumes: | warning: spec.rootVolumeSize is 0; kOps takes its default
+        volumes: | rootVolumeIops: -1\\n  volumes: | error: spec.rootVolumeIops is negative
+        volumes: | machineType: ''\\n  volumes: | warning: spec.machineType is empty; kOps takes the default of the channel
         [a, b] | [a, bb] | error: the cluster has no subnet 'bb' (did you mean 'b'?)
         c.example.com | d.example.com | warning: the label kops.k8s.io/cluster names 'd.example.com'
         labels: | annotations: | warning: the label kops.k8s.io/cluster is missing; kops replace goes by it
@@ -343,6 +415,8 @@ fn instance_groups_fit_their_cluster() {
         ",
         |edit| findings(CLUSTER, &edit(MASTER), NODES),
     );
+    let none = NODES.replace("minSize: 1", "minSize: 0");
+    assert_eq!(findings(CLUSTER, MASTER, &none), []);
     let several = MASTER.replace("role: Master", "role: ControlPlane, Scheduler");
     assert_eq!(findings(CLUSTER, &several, NODES), []);
     let text = document(CLUSTER);
@@ -425,12 +499,16 @@ fn what_can_not_change_is_said() {
         instanceGroup: master-a | instanceGroup: master-a, volumeSize: 9 | warning: spec.etcdClusters[0].etcdMembers[0].volumeSize can't change
         instanceGroup: master-a | instanceGroup: master-a, kmsKeyId: k | warning: spec.etcdClusters[0].etcdMembers[0].kmsKeyId can't change
         instanceGroup: master-a | instanceGroup: master-a, encryptedVolume: true | warning: spec.etcdClusters[0].etcdMembers[0].encryptedVolume can't change
+        kubernetesVersion: 1.33.1 | kubernetesVersion: 1.32.9 | warning: spec.kubernetesVersion goes back from 1.33.1 to 1.32.9; Kubernetes supports no way back
+        kubernetesVersion: 1.33.1 | kubernetesVersion: 1.33.0 | warning: spec.kubernetesVersion goes back from 1.33.1 to 1.33.0
         networkCIDR: 10.0.0.0/16 | networkCIDR: 10.0.0.0/15 | warning: spec.networkCIDR can't change once the VPC is there
         cidr: 10.0.2.0/24 | cidr: 10.0.3.0/24 | warning: spec.subnets[1].cidr can't change once the subnet is there
         zone: eu-1b | zone: eu-1c | warning: spec.subnets[1].zone can't change
         ",
         |edit| change(CLUSTER, &edit(CLUSTER)),
     );
+    let newer = CLUSTER.replace("1.33.1", "v1.34");
+    assert_eq!(change(CLUSTER, &newer), []);
     let with = |line: &str| CLUSTER.replace("  assets:", &format!("  {line}\n  assets:"));
     let said_of = |before: &str, now: &str| {
         let found = change(&with(before), &with(now));

@@ -2,6 +2,8 @@
 
 use super::{BLUE, CONFIG, IG, NODES, desk, edit, go_on, kept, rounds};
 
+const ADDONS: &str = "state/blue.k8s.example.com/clusteraddons/default";
+
 #[test]
 fn an_error_is_shown_where_it_is_and_corrected() {
     let desk = desk();
@@ -170,15 +172,15 @@ fn what_is_wrong_elsewhere_stops_nobody() {
 #[test]
 fn a_file_that_was_yaml_stays_yaml() {
     let desk = desk();
-    let addons = desk.arg(&format!("state/{BLUE}/clusteraddons/default"));
+    let file = format!("state/{BLUE}/notes");
+    desk.write(&file, "a: 1\n");
     let script = "case $round in
       1) printf 'spec: [\\n' >> \"$1\" ;;
       2) sed -i '/^spec: \\[/d' \"$1\"; echo '# seen' >> \"$1\" ;;
     esac";
-    edit(&desk, script, &["edit", &addons]).with(0);
+    edit(&desk, script, &["edit", &desk.arg(&file)]).with(0);
     assert!(desk.read("shown.2").starts_with("# kstate| 1 error"));
-    let addons = format!("state/{BLUE}/clusteraddons/default");
-    let now = desk.read(&addons);
+    let now = desk.read(&file);
     assert!(
         now.ends_with("# seen\n") && !now.contains("kstate|"),
         "{now}"
@@ -192,15 +194,45 @@ fn a_file_that_was_yaml_stays_yaml() {
         ("some text\n", "a note: so: there\n", 0),
         ("", "a: b: c\n", 0),
     ] {
-        desk.write(&addons, before);
+        desk.write(&file, before);
         desk.write("after", after);
-        let ended = edit(&desk, "cat after > \"$1\"", &["edit", &desk.arg(&addons)]).with(code);
-        assert_eq!(desk.read(&addons), if code == 0 { after } else { before });
+        let ended = edit(&desk, "cat after > \"$1\"", &["edit", &desk.arg(&file)]).with(code);
+        assert_eq!(desk.read(&file), if code == 0 { after } else { before });
         if code != 0 {
             ended.says("  line ");
             ended.says("kstate cp - ");
         }
     }
+}
+
+#[test]
+fn add_ons_are_objects_of_kubernetes() {
+    let desk = desk();
+    let script = "case $round in
+      1) printf -- '---\\napiVersion: v1\\nkind: A\\n' >> \"$1\" ;;
+      2) printf 'metadata: {name: a}\\n' >> \"$1\" ;;
+    esac";
+    let file = desk.arg(ADDONS);
+    edit(&desk, script, &["edit", &file]).with(0);
+    assert_eq!(rounds(&desk), 2);
+    let shown = desk.read("shown.2");
+    assert!(shown.contains("the A has no metadata.name"), "{shown}");
+    assert!(
+        desk.read(ADDONS)
+            .ends_with("kind: A\nmetadata: {name: a}\n")
+    );
+}
+
+#[test]
+fn a_cluster_is_not_moved_into_the_tree_of_another() {
+    let desk = desk();
+    let base = desk.arg("state/green.k8s.example.com");
+    let script = format!("sed -i 's|^spec:|spec:\\n  configBase: {base}|' \"$1\"");
+    let before = desk.tree("state");
+    edit(&desk, &script, &["edit", "cluster", BLUE])
+        .with(1)
+        .says("is the tree of the cluster green.k8s.example.com");
+    assert_eq!(desk.tree("state"), before);
 }
 
 fn sample_config() -> String {

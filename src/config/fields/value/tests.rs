@@ -13,6 +13,8 @@ const TAKEN: &str = "
     spec.encryptionConfig | false | false
     spec.kubelet.maxPods | 110 | 110
     spec.kubelet.maxPods | -1 | -1
+    spec.kubelet.maxPods | 0 | 0
+    spec.project | 010 | '010'
     spec.rollingUpdate.maxSurge | 3 | 3
     spec.rollingUpdate.maxSurge | 10% | '10%'
     spec.kubeAPIServer.cpuRequest | 500m | 500m
@@ -50,6 +52,10 @@ const REFUSED: &str = "
     spec.encryptionConfig | maybe | not 'maybe'; write true or false
     spec.kubelet.maxPods | many | must be an integer, not 'many'
     spec.kubelet.maxPods | 1_000 | must be an integer, not '1_000'
+    spec.kubelet.maxPods | 010 | must be an integer, not '010'; write 10; with a zero before it, it is 8 in YAML 1.1, which kOps reads
+    spec.kubelet.maxPods | -089 | must be an integer, not '-089'; write -89
+    spec.kubelet | {maxPods: 010} | is wrong at maxPods, which must be an integer, not a string; write 10; with
+    spec.rollingUpdate.maxSurge | 010 | must be an integer or a string, not '010'; write 10; with
     spec.kubelet.maxPods | 3000000000 | must be an integer, not one beyond 32 bits
     spec.kubelet.podPidsLimit | 99999999999999999999 | must be an integer, not '9999
     spec.kubeAPIServer.cpuRequest | 500 m | must be a quantity, not this text; write it like 500m
@@ -63,14 +69,14 @@ const REFUSED: &str = "
     spec.kubeAPIServer.eventTTL | 1h x | must be a duration
     spec.sshAccess | a,,b | nothing between two commas
     spec.sshAccess | [a | is no YAML
-    spec.sshAccess | [1.30] | is wrong at [0]: must be a string, not a number; put it in quotes
+    spec.sshAccess | [1.30] | is wrong at [0], which must be a string, not a number; put it in quotes
     spec.cloudLabels | a | must be a map; write it like key=value
     spec.cloudLabels | =a | must be a map
     spec.cloudLabels | a=1,a=2 | names a key twice
-    spec.cloudLabels | {a: 1} | is wrong at a: must be a string, not a number
+    spec.cloudLabels | {a: 1} | is wrong at a, which must be a string, not a number
     spec.kubelet | 110 | must be an object, not '110'; set one of its fields
     spec.kubelet | {maxPod: 5} | has no field maxPod (did you mean 'maxPods'?)
-    spec.kubelet | {anonymousAuth: no} | at anonymousAuth: must be a boolean, not a string; write false
+    spec.kubelet | {anonymousAuth: no} | at anonymousAuth, which must be a boolean, not a string; write false
     spec.subnets | [{nam: a}] | has no field [0].nam (did you mean 'name'?)
     spec.certManager.featureGates | A=yes | must be a boolean
     metadata.creationTimestamp | yesterday | must be a time, not this text

@@ -26,10 +26,8 @@ const FORCE: Param = Param::optional(
     Type::Boolean,
     "allow fields that kOps doesn't have",
 );
-const CHANGED: &[(&str, &str)] = &[
-    ("string", "the new text"),
-    ("string[]", "the paths of the values that are others now"),
-];
+const NEW_TEXT: (&str, &str) = ("string", "the new text");
+const CHANGED: (&str, &str) = ("string[]", "the paths of the values that are others now");
 
 pub(super) const CHANGE: Def = Def {
     name: "config.change",
@@ -52,7 +50,14 @@ pub(super) const CHANGE: Def = Def {
         KIND,
         FORCE,
     ],
-    returns: CHANGED,
+    returns: &[
+        NEW_TEXT,
+        CHANGED,
+        (
+            "string[]",
+            "what was to be taken away and isn't there, each as a sentence",
+        ),
+    ],
     errors: &[(
         "invalid",
         "there is no such field, or the value is none for it; the hint names what was meant",
@@ -67,7 +72,9 @@ assert(new == "kind: Cluster\nspec:\n  channel: alpha # ours\n" and paths[1] == 
     make: |def, lua| def.sync(lua, change_text),
 };
 
-fn change_text(_: &Lua, (text, options): (String, Options)) -> mlua::Result<(String, Vec<String>)> {
+type Changed = (String, Vec<String>, Vec<String>);
+
+fn change_text(_: &Lua, (text, options): (String, Options)) -> mlua::Result<Changed> {
     let kind = kind_of(&options)?;
     let list = |name| {
         options
@@ -87,9 +94,13 @@ fn change_text(_: &Lua, (text, options): (String, Options)) -> mlua::Result<(Str
     let mut document = parse(&text, "the manifest")?;
     let part = part_of(&document, kind);
     let force_unknown = options.get("force_unknown")?.unwrap_or(false);
-    let paths = change::apply(&mut document, part, kind, &changes, force_unknown);
-    let paths = paths.map_err(invalid)?;
-    Ok((document.text().to_owned(), texts(&paths)))
+    let made = change::apply(&mut document, part, kind, &changes, force_unknown);
+    let made = made.map_err(invalid)?;
+    Ok((
+        document.text().to_owned(),
+        texts(&made.changed),
+        made.missed,
+    ))
 }
 
 fn invalid(error: ChangeError) -> ScriptError {
@@ -132,7 +143,7 @@ pub(super) const MERGE: Def = Def {
         Param::optional("file", Type::String, "what errors call the file"),
         FORCE,
     ],
-    returns: CHANGED,
+    returns: &[NEW_TEXT, CHANGED],
     errors: &[(
         "invalid",
         "the file is no YAML, or doesn't fit kOps's API; with line and column",

@@ -8,8 +8,10 @@ use serde_json::{Value as Json, json};
 
 use super::super::store::handle::{self, key_of, own_key_of};
 use crate::config::check::{self, File};
+use crate::config::clusters::trespass;
 use crate::config::entry::{Clash, Entry, Saved};
 use crate::config::mask::mask;
+use crate::config::validate::Finding;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::error::ScriptError;
@@ -223,6 +225,14 @@ async fn save(
     let url = store.url().to_owned();
     let was_there = entry.tag.is_some();
     let saved = vm::on_io(&lua, async move {
+        let file = File {
+            label: &label_of(&*store, &entry.key),
+            text: &text,
+        };
+        let before = entry.tag.is_some().then_some(entry.text.as_str());
+        if let Some(finding) = trespass(&*store, file, before).await? {
+            return Err(wrong(&*store, &entry, [&finding]));
+        }
         let check = |text: &str| refuse(&*store, &entry, text, force_unknown);
         entry.save(&*store, &text, check).await
     });
@@ -251,7 +261,7 @@ fn refuse(store: &dyn Store, entry: &Entry, text: &str, force_unknown: bool) -> 
         label: &label,
         text,
     };
-    if check::kind_of(&label).is_none()
+    if check::holds(&label).is_none()
         && let Err(fault) = Document::parse(text)
     {
         let message = format!("it is no YAML: {fault}");
@@ -260,13 +270,22 @@ fn refuse(store: &dyn Store, entry: &Entry, text: &str, force_unknown: bool) -> 
     }
     let before = entry.tag.is_some().then(|| file(entry.text.as_str()));
     let found = check::single(file(text), before, force_unknown);
-    let stops: Vec<_> = found.iter().filter(|found| found.stops()).collect();
+    let stops = found.iter().filter(|found| found.stops());
+    let stops: Vec<_> = stops.map(|found| &found.finding).collect();
     if stops.is_empty() {
         return Ok(());
     }
-    let lines = stops.iter().map(|found| format!("\n  {}", found.finding));
+    Err(wrong(store, entry, stops))
+}
+
+fn wrong<'a>(
+    store: &dyn Store,
+    entry: &Entry,
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> Error {
+    let lines = findings.into_iter().map(|finding| format!("\n  {finding}"));
     let message = format!("it would be wrong:{}", lines.collect::<String>());
-    Err(Error::new(ErrorKind::Invalid, "write", message).at(store.url(), Some(entry.key.as_str())))
+    Error::new(ErrorKind::Invalid, "write", message).at(store.url(), Some(entry.key.as_str()))
 }
 
 fn deletion(label: &str) -> ScriptError {

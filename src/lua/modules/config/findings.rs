@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::super::store::handle::{self, key_of};
 use super::entries::{CLUSTER, STORE, files_of, label_of};
 use crate::config::check::{self, File, Found};
+use crate::config::clusters::trespass;
 use crate::config::entry::Entry;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
@@ -21,8 +22,9 @@ const FINDINGS: &str = "a list; each has `severity` (`error` or `warning`), `fil
 pub(super) const VALIDATE: Def = Def {
     name: "config.validate",
     summary: "Tells what is wrong with a cluster and its instance groups.",
-    body: "By the rules of kOps that need no cloud, and for fields that kOps doesn't have, which it \
-           would drop without a word.",
+    body: "By the rules of kOps that need no cloud, for fields that kOps doesn't have, which it would \
+           drop without a word, and for a `configBase` in the tree of another cluster of the store. \
+           Its add-ons too, as far as that can be told without their schemas.",
     params: &[STORE, CLUSTER],
     options: &[],
     returns: &[("table", FINDINGS)],
@@ -40,8 +42,31 @@ assert(#first > 0 and first[1].line)
 
 async fn validate(lua: Lua, (store, cluster): (AnyUserData, String)) -> mlua::Result<Value> {
     let store = handle::of(&store)?;
-    let entries = vm::on_io(&lua, async move { texts_of(&store, &cluster).await }).await??;
-    data::to_lua(&lua, &shown(&check::cluster(&files(&entries), &[], false)))
+    let found = vm::on_io(&lua, async move {
+        let entries = texts_of(&store, &cluster).await?;
+        let mut found = check::cluster(&files(&entries), &[], false);
+        found.extend(trespasses(&*store, &files(&entries), &[]).await?);
+        Ok::<_, store::Error>(found)
+    });
+    data::to_lua(&lua, &shown(&found.await??))
+}
+
+/// The clusters among files that get into the tree of another one.
+async fn trespasses(
+    store: &dyn Store,
+    files: &[File<'_>],
+    before: &[File<'_>],
+) -> store::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for file in files {
+        let old = before.iter().find(|old| old.label == file.label);
+        let finding = trespass(store, *file, old.map(|old| old.text)).await?;
+        found.extend(finding.map(|finding| Found {
+            finding,
+            known: false,
+        }));
+    }
+    Ok(found)
 }
 
 async fn texts_of(store: &Arc<dyn Store>, cluster: &str) -> store::Result<Vec<(String, String)>> {
@@ -62,7 +87,8 @@ pub(super) const CHECK: Def = Def {
     summary: "Tells what would be wrong with a cluster's files if they had these texts.",
     body: "The files are entries as `config.load` gives them. With `before`, the entries as they \
            are now, a finding that holds for them too has `known`, what can't be changed is found, \
-           and `stops` tells what the new texts must not be written for.",
+           and `stops` tells what the new texts must not be written for. With `store`, a \
+           `configBase` that is new and lies in the tree of another cluster there is found.",
     params: &[Param::new("entries", Type::Table, "the files")],
     options: &[
         Param::optional("before", Type::Table, "the files as they are"),
@@ -70,6 +96,11 @@ pub(super) const CHECK: Def = Def {
             "force_unknown",
             Type::Boolean,
             "allow fields that kOps doesn't have",
+        ),
+        Param::optional(
+            "store",
+            Type::Object("Store"),
+            "the store that they are for",
         ),
     ],
     returns: &[("table", FINDINGS)],
@@ -82,16 +113,25 @@ local found = kstate.config.check({ file })
 assert(found[1].stops)
 assert(not kstate.config.check({ file }, { before = { file } })[1].stops)
 "#,
-    make: |def, lua| {
-        def.sync(lua, |lua, (entries, options): (Table, Options)| {
-            let (new, before) = (texts(&entries)?, options.get::<Table>("before")?);
-            let before = before.map_or(Ok(Vec::new()), |before| texts(&before))?;
-            let force_unknown = options.get("force_unknown")?.unwrap_or(false);
-            let found = check::cluster(&files(&new), &files(&before), force_unknown);
-            data::to_lua(lua, &shown(&found))
-        })
-    },
+    make: |def, lua| def.wait(lua, check_texts),
 };
+
+async fn check_texts(lua: Lua, (entries, options): (Table, Options)) -> mlua::Result<Value> {
+    let (new, before) = (texts(&entries)?, options.get::<Table>("before")?);
+    let before = before.map_or(Ok(Vec::new()), |before| texts(&before))?;
+    let force_unknown = options.get("force_unknown")?.unwrap_or(false);
+    let store = options.get::<AnyUserData>("store")?;
+    let store = store.as_ref().map(handle::of).transpose()?;
+    let found = vm::on_io(&lua, async move {
+        let (new, before) = (files(&new), files(&before));
+        let mut found = check::cluster(&new, &before, force_unknown);
+        if let Some(store) = store {
+            found.extend(trespasses(&*store, &new, &before).await?);
+        }
+        Ok::<_, store::Error>(found)
+    });
+    data::to_lua(&lua, &shown(&found.await??))
+}
 
 /// The name and the text of each entry.
 fn texts(entries: &Table) -> mlua::Result<Vec<(String, String)>> {

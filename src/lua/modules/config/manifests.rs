@@ -1,17 +1,15 @@
 //! The clusters of a store, and what their files are.
 
-use futures::{StreamExt, TryStreamExt};
 use mlua::{AnyUserData, Lua, Value};
 use serde_json::json;
 
 use super::super::store::handle;
-use crate::config::layout;
 use crate::config::location::Location;
 use crate::config::manifest::ClusterManifest;
+use crate::config::{self, layout};
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::vm;
-use crate::store::{self, Entry, Key, ListOptions, Store};
 
 const TEXT: Param = Param::new("text", Type::String, "the manifest");
 const LABEL: Param = Param::optional(
@@ -40,41 +38,7 @@ assert(kstate.config.clusters(store)[1] == "c.example.com")
 
 async fn clusters(lua: Lua, store: AnyUserData) -> mlua::Result<Vec<String>> {
     let store = handle::of(&store)?;
-    Ok(vm::on_io(&lua, async move { clusters_of(&*store).await }).await??)
-}
-
-async fn clusters_of(store: &dyn Store) -> store::Result<Vec<String>> {
-    let options = ListOptions {
-        one_level: true,
-        ..ListOptions::default()
-    };
-    let folders = store.list(options).try_filter_map(async |entry| {
-        Ok(match entry {
-            Entry::Prefix(name) => Some(name.trim_end_matches('/').to_owned()),
-            _ => None,
-        })
-    });
-    let named = folders
-        .try_filter(|name| std::future::ready(!store::is_reserved(name) && !name.starts_with('.')))
-        .map(|name| async {
-            let name = name?;
-            let exists = has_config(store, &name).await?;
-            Ok(exists.then_some(name))
-        })
-        .buffered(16);
-    named
-        .try_filter_map(async |name| Ok(name))
-        .try_collect()
-        .await
-}
-
-async fn has_config(store: &dyn Store, name: &str) -> store::Result<bool> {
-    let key = Key::parse(&format!("{name}/config"))?;
-    match store.stat(&key).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_missing_key() => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(vm::on_io(&lua, async move { config::clusters::names(&*store).await }).await??)
 }
 
 pub(super) const PARSE: Def = Def {

@@ -4,6 +4,7 @@ mod addons;
 mod create;
 mod refused;
 pub(crate) mod together;
+mod values;
 mod zones;
 
 use std::process::Command;
