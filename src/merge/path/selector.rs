@@ -23,7 +23,7 @@ const LONGEST: usize = 4096;
 /// | `a[name=main]` | the elements that are mappings with this field |
 /// | `.` | the whole document |
 ///
-/// Prints in the same form.
+/// Prints in the same form, with quotes and signs that may take twice the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector(Vec<Pick>);
 
