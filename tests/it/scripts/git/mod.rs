@@ -3,6 +3,7 @@
 mod export;
 mod import;
 mod review;
+mod sealed;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
