@@ -7,10 +7,17 @@ mod body;
 pub mod contract;
 mod error;
 pub mod file;
+pub mod gs;
+mod incoming;
 mod key;
+mod mark;
 pub mod mem;
+mod pages;
+mod pieces;
 pub mod probe;
 pub mod registry;
+pub mod rest;
+mod resume;
 pub mod retry;
 pub mod s3;
 mod url;
@@ -18,7 +25,7 @@ mod url;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -412,6 +419,11 @@ pub trait Store: Send + Sync + 'static {
         let length = self.place().full_key(key.as_str()).len();
         (length > limit).then(|| format!("its name has {length} bytes, and {limit} is the most"))
     }
+}
+
+/// A panic elsewhere can't leave what is behind it half-changed: each change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

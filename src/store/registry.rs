@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, file, mem, s3};
+use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, mem, s3};
 
 /// The process environment as it was when kstate started, handed down so that nothing below
 /// reads the real one and tests need not touch it.
@@ -68,6 +68,7 @@ pub struct Registry {
     env: Env,
     memory: mem::Buckets,
     s3: s3::Clients,
+    gs: gs::Clients,
 }
 
 impl Registry {
@@ -77,6 +78,7 @@ impl Registry {
         Self {
             memory: mem::Buckets::default(),
             s3: s3::Clients::new(env.clone()),
+            gs: gs::Clients::new(env.clone()),
             env,
         }
     }
@@ -97,13 +99,14 @@ impl Registry {
             "file" => Ok(Arc::new(file::FileStore::open(url)?)),
             "memfs" => Ok(Arc::new(self.memory.open(url))),
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
+            "gs" => Ok(Arc::new(self.gs.open(url)?)),
             other => Err(unknown_scheme(other, url)),
         }
     }
 }
 
 fn unknown_scheme(scheme: &str, url: &StoreUrl) -> Error {
-    const KNOWN: [&str; 7] = ["file", "memfs", "s3", "do", "scw", "linode", "hos"];
+    const KNOWN: [&str; 8] = ["file", "memfs", "s3", "do", "scw", "linode", "hos", "gs"];
     let near = crate::text::did_you_mean(&scheme.to_ascii_lowercase(), KNOWN);
     Error::new(
         ErrorKind::Invalid,

@@ -46,6 +46,10 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("acl", "the canned ACL of every object written"),
     ("sse", "AES256, aws:kms or none, instead of kOps's rule"),
     ("sse_kms_key_id", "the KMS key for sse=aws:kms"),
+    (
+        "credentials_file",
+        "a service account's key file, for gs://",
+    ),
 ];
 
 const SECRETS: &[&str] = &[
@@ -101,6 +105,22 @@ impl StoreUrl {
             path: path.to_owned(),
             options,
         })
+    }
+
+    /// Checks that there is no option but these, which the kind of store has.
+    pub(super) fn takes_options(&self, known: &[&str]) -> Result<()> {
+        match self
+            .options
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            None => Ok(()),
+            Some(name) => Err(
+                invalid(format!("{}:// has no option '{name}'", self.scheme))
+                    .at(self, None)
+                    .hint(format!("its options are {}", known.join(", "))),
+            ),
+        }
     }
 
     fn file(path: &str) -> Result<Self> {

@@ -11,6 +11,9 @@
 
 mod commands;
 mod edit;
+mod gs;
+mod gs_double;
+mod http_double;
 mod lock;
 mod lua;
 mod permissions;

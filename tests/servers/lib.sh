@@ -78,6 +78,31 @@ make_venv() {
     return 1
 }
 
+# need_npm NAME PACKAGE…: installs packages of npm into the folder NAME and prints its modules' folder.
+need_npm() {
+    local folder=$servers_root/npm-$1
+    shift
+    make_root
+    (
+        flock 9
+        [[ -f $folder/requirements && $(<"$folder/requirements") == "$*" ]] || install_npm "$folder" "$@"
+    ) 9>"$folder.lock" || die "npm could not install $*"
+    printf '%s/node_modules\n' "$folder"
+}
+
+install_npm() {
+    local folder=$1
+    shift
+    say "installing $* into $folder"
+    {
+        rm -rf "$folder" && mkdir -p "$folder" &&
+            npm install --prefix "$folder" --no-audit --no-fund --ignore-scripts --silent "$@" &&
+            printf '%s\n' "$*" >"$folder/requirements"
+    } >"$folder.log" 2>&1 </dev/null && return
+    tail -n 20 "$folder.log" >&2
+    return 1
+}
+
 # free_ports COUNT: prints that many different ports that nothing listens on, space-separated.
 free_ports() {
     need_packages python3 python3
@@ -180,8 +205,9 @@ print_client_lines() {
     # shellcheck source=/dev/null
     source "$1/env"
     printf 'export AWS_EC2_METADATA_DISABLED=true'
-    for name in ENDPOINT:AWS_ENDPOINT_URL ACCESS_KEY_ID:AWS_ACCESS_KEY_ID \
-        SECRET_ACCESS_KEY:AWS_SECRET_ACCESS_KEY REGION:AWS_REGION; do
+    local key=${prefix}_ACCESS_KEY_ID
+    for name in ${!key:+ENDPOINT:AWS_ENDPOINT_URL ACCESS_KEY_ID:AWS_ACCESS_KEY_ID \
+        SECRET_ACCESS_KEY:AWS_SECRET_ACCESS_KEY REGION:AWS_REGION}; do
         local source=${prefix}_${name%%:*}
         printf ' %s=%q' "${name#*:}" "${!source}"
     done

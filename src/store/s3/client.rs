@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -13,14 +13,14 @@ use aws_sdk_s3::config::{
 };
 use tokio::sync::OnceCell;
 
-use super::buffers::Buffers;
 use super::encryption::Encryption;
 use super::profiles::Profiles;
 use super::settings::{self, Region, Settings};
 use super::vendor::Vendor;
 use super::{S3Store, credentials, http};
+use crate::store::pieces::Buffers;
 use crate::store::registry::Env;
-use crate::store::{Result, StoreUrl, retry};
+use crate::store::{Result, StoreUrl, lock, retry};
 
 /// What can be set for a whole process, with the defaults for production.
 #[derive(Clone, Debug)]
@@ -187,11 +187,6 @@ impl Clients {
     fn http(&self) -> &SharedHttpClient {
         self.0.http.get_or_init(|| http::client(&self.0.env))
     }
-}
-
-/// A panic elsewhere can't leave these maps half-changed: each change is one call.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Account {

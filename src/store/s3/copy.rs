@@ -7,12 +7,11 @@ use aws_sdk_s3::operation::copy_object::CopyObjectOutput;
 use aws_sdk_s3::types::MetadataDirective;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::client::lock;
 use super::encryption::Encryption;
 use super::error::Failure;
 use super::write::{Conditions, Settled, Written};
 use super::{S3Store, md5_in, quoted, tag_of};
-use crate::store::{Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions};
+use crate::store::{Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions, lock};
 
 /// What stays as it is in the header that names the source.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC

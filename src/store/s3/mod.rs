@@ -1,6 +1,5 @@
 //! `s3://`, `do://`, `scw://`, `linode://` and `hos://`: AWS S3 and the services that speak it.
 
-mod buffers;
 mod client;
 mod codes;
 mod copy;
@@ -34,7 +33,8 @@ use self::settings::Region;
 use super::registry::Env;
 use super::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
-    Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
+    Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions, mark,
+    pages,
 };
 
 pub use self::client::{Clients, Tuning};
@@ -132,7 +132,7 @@ impl S3Store {
     /// One `HeadObject`, retried. A 404 without a body is checked against the bucket.
     async fn head(&self, operation: &'static str, key: &Key) -> Result<Meta> {
         let mut meta = self.head_marked(operation, key).await?;
-        meta.user.remove(write::MARK);
+        meta.user.remove(mark::MARK);
         Ok(meta)
     }
 
@@ -301,7 +301,7 @@ impl Store for S3Store {
     }
 
     fn list(&self, options: ListOptions) -> Listing {
-        list::listing(self.clone(), options)
+        pages::listing(self.clone(), &self.url, &self.prefix, options)
     }
 
     async fn copy_from(

@@ -11,11 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures::{FutureExt, TryStreamExt, stream};
 
-use super::buffers::{Piece, Pieces};
 use super::encryption::Encryption;
 use super::error::Failure;
 use super::write::{Conditions, OCTETS, Settled, Written};
 use super::{S3Store, md5_in, tag_of};
+use crate::store::pieces::{Piece, Pieces};
 use crate::store::{
     Algorithm, Checksum, ErrorKind, Hasher, Key, Meta, Precondition, Result, Tag, WriteOptions,
 };

@@ -1,6 +1,5 @@
 //! Writing: one `PutObject` for what is no longer than a part, else a multipart upload.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
@@ -9,20 +8,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
-use super::buffers::{Piece, Pieces};
 use super::encryption::Encryption;
 use super::error::Failure;
 use super::{S3Store, md5_in, quoted, tag_of};
+use crate::store::mark::{MARK, marked, unmarked};
+use crate::store::pieces::{Piece, Pieces};
 use crate::store::{
     Algorithm, Body, Checksum, Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions,
 };
 
 /// kOps writes this type, and so does AWS when none is given.
 pub(super) const OCTETS: &str = "application/octet-stream";
-
-/// The user metadata by which a conditional write knows itself again when its answer is lost. By
-/// the bytes alone it couldn't: whoever was faster may have written the same. Never shown.
-pub(super) const MARK: &str = "kstate-write";
 
 /// What the service must have stored when a write got through.
 pub(super) struct Written {
@@ -345,21 +341,6 @@ impl S3Store {
             ..Meta::new(key.clone(), written.size)
         })
     }
-}
-
-fn marked(options: &WriteOptions) -> WriteOptions {
-    let mut options = options.clone();
-    if options.precondition != Precondition::None {
-        let mark = format!("{:032x}", fastrand::u128(..));
-        options.user.insert(MARK.to_owned(), mark);
-    }
-    options
-}
-
-fn unmarked(user: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut user = user.clone();
-    user.remove(MARK);
-    user
 }
 
 /// Whether a tag is made of MD5s, in the same way as the one that was computed.

@@ -12,6 +12,16 @@ use kstate::store::{Body, Store, WriteOptions};
 
 use super::{Service, key};
 
+pub(super) fn options() -> Options {
+    Options {
+        large_size: 11 << 20,
+        many: 1100,
+        racers: 32,
+        swappers: 4,
+        patience: Duration::from_mins(1),
+    }
+}
+
 async fn report(service: &Service) -> Report {
     let place = format!("{}/state", service.bucket().await);
     let tuning = Tuning {
@@ -24,14 +34,7 @@ async fn report(service: &Service) -> Report {
         ..Tuning::default()
     };
     let store: Arc<dyn Store> = Arc::new(service.open(&place, tuning));
-    let options = Options {
-        large_size: 11 << 20,
-        many: 1100,
-        racers: 32,
-        swappers: 4,
-        patience: Duration::from_mins(1),
-    };
-    let report = contract::run(store, options).await;
+    let report = contract::run(store, options()).await;
     println!("{report}");
     report
 }
@@ -39,7 +42,7 @@ async fn report(service: &Service) -> Report {
 /// Holds a report to what the server is known to do. A check that fails or isn't claimed against
 /// expectation is as wrong as one that passes against it: the lists are to stay true.
 #[track_caller]
-fn assert_verdict(report: &Report, failing: &[&str], not_claimed: &[&str]) {
+pub(super) fn assert_verdict(report: &Report, failing: &[&str], not_claimed: &[&str]) {
     let names = |wanted: fn(&Outcome) -> bool| -> BTreeSet<&str> {
         let checks = report.checks.iter();
         let those = checks.filter(|check| wanted(&check.outcome));

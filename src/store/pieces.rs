@@ -9,8 +9,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::client::lock;
-use crate::store::{Body, Result};
+use super::{Body, Result, lock};
 
 pub(super) struct Buffers {
     /// In bytes, over all pieces.

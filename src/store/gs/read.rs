@@ -1,0 +1,93 @@
+//! Reading: the XML API's `GET`, whose headers have all metadata.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, header};
+
+use super::GsStore;
+use super::error::SERVICE;
+use super::meta::of_headers;
+use crate::store::rest::{self, Failure, encoded_path};
+use crate::store::resume::{self, Answer, Source};
+use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
+
+/// An object that is read.
+pub(super) struct Wanted {
+    pub store: GsStore,
+    pub key: Key,
+}
+
+#[async_trait]
+impl Source for Wanted {
+    async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
+        let policy = &self.store.account.tuning.retry;
+        let answer = policy.run(|_| self.get(range, of)).await?;
+        answer.map(|answer| self.answer(answer)).transpose()
+    }
+
+    async fn stat(&self) -> Result<Meta> {
+        self.store.resource("read", &self.key).await
+    }
+
+    fn pause(&self) -> Duration {
+        self.store.account.tuning.retry.first_pause
+    }
+
+    fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        self.store.site.error(kind, "read", &self.key, message)
+    }
+}
+
+impl Wanted {
+    async fn get(
+        &self,
+        range: Option<&Range<u64>>,
+        if_match: Option<&Tag>,
+    ) -> Result<Option<rest::Answer>> {
+        let store = &self.store;
+        let name = encoded_path(&store.site.full(self.key.as_str()));
+        let url = format!("{}/{}/{name}", store.account.endpoint, store.site.bucket);
+        // Without it, what was stored compressed is sent decompressed.
+        let mut request = Request::get(url).header(header::ACCEPT_ENCODING, "gzip");
+        if let Some(range) = range {
+            let last = range.end.saturating_sub(1);
+            request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
+        }
+        if let Some(Tag(generation)) = if_match {
+            request = request.header("x-goog-if-generation-match", generation);
+        }
+        let call = store
+            .site
+            .call("read", "storage.objects.get", Some(&self.key));
+        let request = call.built(request, Bytes::new())?;
+        let answer = store.account.send(request).await;
+        let answer = answer.map_err(|failure| failure.into_error(&call))?;
+        if answer.status().is_success() {
+            return Ok(Some(answer));
+        }
+        let failure = Failure::of(answer, &SERVICE).await;
+        if failure.status() == Some(416) {
+            return Ok(None);
+        }
+        Err(failure.into_error(&call))
+    }
+
+    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
+        let range = answer.header(header::CONTENT_RANGE.as_str());
+        let (part, size) = resume::part(answer.length(), range)
+            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
+        let meta = of_headers(&self.key, size, answer.headers());
+        if meta.tag.is_none() {
+            let message = "the answer has no generation";
+            return Err(self.error(ErrorKind::Corrupt, message));
+        }
+        Ok(Answer {
+            meta,
+            part,
+            body: answer.chunks(),
+        })
+    }
+}
