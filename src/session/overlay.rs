@@ -429,6 +429,10 @@ impl Store for Overlay {
         self.base.opened_at()
     }
 
+    fn capacity(&self) -> Option<u64> {
+        self.base.capacity()
+    }
+
     fn refuses(&self, key: &Key) -> Option<String> {
         self.base.refuses(key)
     }

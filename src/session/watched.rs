@@ -289,6 +289,10 @@ impl Store for Watched {
         Some(&self.opened_at)
     }
 
+    fn capacity(&self) -> Option<u64> {
+        self.base.capacity()
+    }
+
     fn refuses(&self, key: &Key) -> Option<String> {
         self.base.refuses(key)
     }

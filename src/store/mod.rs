@@ -9,7 +9,9 @@ mod error;
 pub mod file;
 pub mod gs;
 mod incoming;
+pub mod k8s;
 mod key;
+mod lease;
 mod mark;
 pub mod mem;
 mod pages;
@@ -34,6 +36,7 @@ use futures::stream::BoxStream;
 pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
+pub use lease::{Lease, Leases};
 #[cfg(test)]
 pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
@@ -410,6 +413,16 @@ pub trait Store: Send + Sync + 'static {
     /// The URL at which a run opened it, which is the same for every folder of it; `None` for a
     /// store that no run opened.
     fn opened_at(&self) -> Option<&Arc<StoreUrl>> {
+        None
+    }
+
+    /// The most bytes that all objects here may have together, where such a limit is known.
+    fn capacity(&self) -> Option<u64> {
+        None
+    }
+
+    /// The leases on which locks are taken, where the service has its own.
+    fn leases(&self) -> Option<&dyn Leases> {
         None
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, mem, s3};
+use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, k8s, mem, s3};
 
 /// The process environment as it was when kstate started, handed down so that nothing below
 /// reads the real one and tests need not touch it.
@@ -66,6 +66,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Env {
 /// clients and credentials by account.
 pub struct Registry {
     env: Env,
+    k8s: k8s::Clients,
     memory: mem::Buckets,
     s3: s3::Clients,
     gs: gs::Clients,
@@ -76,6 +77,7 @@ impl Registry {
     #[must_use]
     pub fn new(env: Env) -> Self {
         Self {
+            k8s: k8s::Clients::new(env.clone()),
             memory: mem::Buckets::default(),
             s3: s3::Clients::new(env.clone()),
             gs: gs::Clients::new(env.clone()),
@@ -97,6 +99,7 @@ impl Registry {
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         match url.scheme.as_str() {
             "file" => Ok(Arc::new(file::FileStore::open(url)?)),
+            "k8s" => Ok(Arc::new(self.k8s.open(url)?)),
             "memfs" => Ok(Arc::new(self.memory.open(url))),
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
@@ -106,7 +109,9 @@ impl Registry {
 }
 
 fn unknown_scheme(scheme: &str, url: &StoreUrl) -> Error {
-    const KNOWN: [&str; 8] = ["file", "memfs", "s3", "do", "scw", "linode", "hos", "gs"];
+    const KNOWN: [&str; 9] = [
+        "file", "k8s", "memfs", "s3", "do", "scw", "linode", "hos", "gs",
+    ];
     let near = crate::text::did_you_mean(&scheme.to_ascii_lowercase(), KNOWN);
     Error::new(
         ErrorKind::Invalid,

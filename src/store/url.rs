@@ -13,7 +13,8 @@ pub type UrlOptions = BTreeMap<String, String>;
 pub struct StoreUrl {
     /// The scheme in lower case, `file` for a bare path.
     pub scheme: String,
-    /// What follows `//` up to the next slash: the bucket; empty for `file`.
+    /// What follows `//` up to the next slash: the bucket; empty for `file`. For `k8s` up to the
+    /// slash after the next: the context, which may be empty, and the namespace.
     pub authority: String,
     /// The folder in the bucket, without a slash at either end; for `file` the path as given.
     pub path: String,
@@ -50,6 +51,8 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
         "credentials_file",
         "a service account's key file, for gs://",
     ),
+    ("context", "the context in the kubeconfig, for k8s"),
+    ("kubeconfig", "the kubeconfig file, instead of KUBECONFIG"),
 ];
 
 const SECRETS: &[&str] = &[
@@ -83,15 +86,20 @@ impl StoreUrl {
         }
         let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
         let shown = format!("{scheme}://{location}");
-        let (authority, path) = location.split_once('/').unwrap_or((location, ""));
-        if authority.contains('@') {
+        let (authority, path) = split_authority(scheme, location);
+        // kubeadm's contexts are called USER@CLUSTER.
+        if authority.contains('@') && scheme != "k8s" {
             return Err(secret_in_url(&shown[..shown.len() - location.len()]));
         }
         let options = parse_options(query).map_err(|error| error.at(&shown, None))?;
         if authority.is_empty() {
+            let form = match scheme {
+                "k8s" => "[CONTEXT]/NAMESPACE/PREFIX",
+                _ => "BUCKET/PREFIX",
+            };
             return Err(invalid("the URL names no bucket")
                 .at(&shown, None)
-                .hint(format!("write it as {scheme}://BUCKET/PREFIX")));
+                .hint(format!("write it as {scheme}://{form}")));
         }
         let path = path.trim_end_matches('/');
         if !path.is_empty() {
@@ -195,6 +203,15 @@ impl std::str::FromStr for StoreUrl {
     }
 }
 
+/// Splits what names the bucket from the folder in it.
+fn split_authority<'a>(scheme: &str, location: &'a str) -> (&'a str, &'a str) {
+    let segments = if scheme == "k8s" { 2 } else { 1 };
+    match location.match_indices('/').nth(segments - 1) {
+        Some((at, _)) => (&location[..at], &location[at + 1..]),
+        None => (location, ""),
+    }
+}
+
 fn parse_options(query: &str) -> Result<UrlOptions> {
     let mut options = UrlOptions::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -241,6 +258,9 @@ mod tests {
             ("/", "/"),
             ("/a?b", "/a?b"),
             ("memfs://x/y", "memfs://x/y"),
+            ("k8s:///ns", "k8s:///ns"),
+            ("k8s:///ns/x/y/", "k8s:///ns/x/y"),
+            ("k8s://admin@kind/ns/x", "k8s://admin@kind/ns/x"),
             (
                 "s3://b/x?region=eu-west-1&endpoint=http%3A%2F%2F127.0.0.1%3A1",
                 "s3://b/x",
@@ -292,6 +312,8 @@ mod tests {
         assert_eq!(split("s3://b/x/y"), Some(("s3://b/x".into(), "y".into())));
         assert_eq!(split("s3://b/x"), Some(("s3://b".into(), "x".into())));
         assert_eq!(split("s3://b"), None);
+        assert_eq!(split("k8s:///n/x"), Some(("k8s:///n".into(), "x".into())));
+        assert_eq!(split("k8s:///n"), None);
         assert_eq!(split("/x"), Some(("/".into(), "x".into())));
         assert_eq!(split("x"), Some((".".into(), "x".into())));
     }

@@ -11,7 +11,7 @@ use super::copy::{Lane, Trouble, changed_or_failed};
 use super::walk::{Foreign, Join, Scope, Step, check_folder};
 use super::{Evidence, Method, Observer, Outcome, Report, SyncOptions};
 use crate::store::{Error, ErrorKind, Key, Meta, Place, Precondition, Result, Store};
-use crate::text::count;
+use crate::text::{count, human_size};
 
 /// So many refusals in a row before anything succeeded end a run.
 const DENIED: u64 = 3;
@@ -237,6 +237,7 @@ impl Run {
         let ahead = look_ahead(&self.lane.source, &self.lane.target, scope).await?;
         self.checked = true;
         self.lane.observer.ahead(ahead.objects, ahead.bytes);
+        self.check_capacity(ahead.bytes)?;
         let Some(first) = ahead.refused.first.first() else {
             return Ok(());
         };
@@ -250,6 +251,21 @@ impl Run {
         Err(Error::new(ErrorKind::InvalidKey, "copy to", message)
             .at(self.lane.target.url(), None)
             .hint("nothing was copied; rename these objects in the source or exclude them"))
+    }
+
+    fn check_capacity(&self, bytes: u64) -> Result<()> {
+        let target = &self.lane.target;
+        let Some(most) = target.capacity().filter(|most| bytes > *most) else {
+            return Ok(());
+        };
+        let message = format!(
+            "it can't hold {}: {} is the most that it takes in all",
+            human_size(bytes),
+            human_size(most)
+        );
+        Err(Error::new(ErrorKind::Unsupported, "copy to", message)
+            .at(target.url(), None)
+            .hint("nothing was copied; take another target, or exclude what is large"))
     }
 
     async fn make_room(&mut self) -> Result<()> {

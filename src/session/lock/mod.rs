@@ -10,6 +10,7 @@ mod guard;
 mod held;
 mod holder;
 mod home;
+mod leased;
 mod record;
 mod several;
 mod site;

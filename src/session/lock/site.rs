@@ -117,6 +117,14 @@ impl Site {
         }
     }
 
+    /// The record in a lease's note.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn parse(&self, key: &Key, note: &str) -> Result<Record> {
+        Record::parse(note.as_bytes()).map_err(|reason| self.unreadable(key, &reason))
+    }
+
     /// All announcements of the lock but one's own.
     pub(super) async fn announced(&self, own: &str) -> Result<Vec<(Key, Tag, Record)>> {
         let mut others = Vec::new();
@@ -229,6 +237,15 @@ async fn list(store: &Arc<dyn Store>, folder: &str) -> Result<Vec<Found>> {
 /// All locks below a store's home by name, with their objects.
 pub(super) async fn all(home: &Arc<dyn Store>) -> Result<Vec<(String, Found)>> {
     let folder = format!("{RESERVED}/{FOLDER}");
+    if let Some(leases) = home.leases() {
+        let held = leases.held().await?.into_iter();
+        let found = held.map(|(name, tag, lease)| {
+            let key = Key::parse(&format!("{folder}/{name}"))?;
+            let record = Record::parse(lease.note.as_bytes());
+            Ok((name, Found { key, tag, record }))
+        });
+        return found.collect();
+    }
     let found = list(home, &folder).await?;
     let named = found.into_iter().filter_map(|found| {
         let below = found

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Holder;
 use super::record::Record;
 use super::site::{self, Found, remove_version};
 use super::strength::{self, Judgement};
 use super::watch;
+use super::{Holder, leased};
 use crate::session::Session;
 use crate::store::{Result, Store};
 
@@ -72,9 +72,14 @@ impl Session {
     /// changed meanwhile; the ones before it are gone.
     pub async fn break_locks(&self, store: &Arc<dyn Store>, locks: &[LockState]) -> Result<()> {
         let home = self.lock_home(store).await?;
-        for LockState { found, .. } in locks {
+        for LockState { name, found, .. } in locks {
             self.gate.grants.check_write("break", &*home, &found.key)?;
-            if !self.is_rehearsal() {
+            if self.is_rehearsal() {
+                continue;
+            }
+            if let Some(leases) = home.leases() {
+                leased::take_away(leases, name, &found.tag).await?;
+            } else {
                 remove_version(&*home, &found.key, found.tag.clone()).await?;
             }
         }

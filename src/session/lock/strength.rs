@@ -76,7 +76,9 @@ pub(super) fn known(store: &dyn Store, verdicts: &Verdicts) -> Option<Judgement>
         let why = why.to_owned();
         Some(Judgement { strength, why })
     };
-    if able.proven_conditions {
+    if store.leases().is_some() {
+        judgement(Strength::Lease, "the service keeps a lease for it")
+    } else if able.proven_conditions {
         judgement(Strength::Atomic, "its conditional writes are known to hold")
     } else if able.if_absent && able.if_match {
         verdicts.of(&store.place().root)

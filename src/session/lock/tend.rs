@@ -11,7 +11,7 @@ use super::record::Record;
 use super::site::Site;
 use super::strength::Strength;
 use super::watch::Watch;
-use super::{advisory, atomic};
+use super::{advisory, atomic, leased};
 use crate::store::{Error, ErrorKind, RESERVED, Result, Tag};
 
 /// What one try to take a lock came to.
@@ -26,6 +26,7 @@ pub(super) enum Attempt {
 /// What a holder knows of its own object.
 pub(super) enum Hold {
     Atomic(Tag),
+    Lease(Tag),
     Advisory,
 }
 
@@ -151,7 +152,8 @@ impl Lock {
         *record = Record { id, ..fresh };
         match record.strength {
             Strength::Advisory => advisory::attempt(site, record, watch).await,
-            Strength::Lease | Strength::Atomic => atomic::attempt(site, record, watch).await,
+            Strength::Lease => leased::attempt(site, record, watch).await,
+            Strength::Atomic => atomic::attempt(site, record, watch).await,
         }
     }
 
@@ -202,6 +204,7 @@ impl Lock {
     async fn renew(&self, renewed: &Record, hold: &Hold) -> Result<Renewal> {
         match hold {
             Hold::Atomic(tag) => atomic::renew(&self.site, renewed, tag).await,
+            Hold::Lease(tag) => leased::renew(&self.site, renewed, tag).await,
             Hold::Advisory => advisory::renew(&self.site, renewed).await,
         }
     }
@@ -209,6 +212,7 @@ impl Lock {
     async fn give_back(&self, hold: &Hold) -> Result<()> {
         match hold {
             Hold::Atomic(tag) => atomic::release(&self.site, &self.record.id, tag).await,
+            Hold::Lease(_) => leased::release(&self.site, &self.record.id).await,
             Hold::Advisory => advisory::release(&self.site, &self.record.id).await,
         }
     }
@@ -217,7 +221,8 @@ impl Lock {
     async fn clear(&self) -> Result<()> {
         let key = match self.record.strength {
             Strength::Advisory => self.site.announcement(&self.record.id)?,
-            Strength::Lease | Strength::Atomic => self.site.key()?,
+            Strength::Lease => return leased::release(&self.site, &self.record.id).await,
+            Strength::Atomic => self.site.key()?,
         };
         self.site.remove(&key, &self.record.id).await
     }

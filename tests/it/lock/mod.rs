@@ -55,7 +55,7 @@ fn at_once() -> LockOptions {
 }
 
 /// A process that runs a script of the test, with these arguments.
-fn script(desk: &Desk, double: Option<&S3Double>, text: &str, args: &[&str]) -> Command {
+pub(crate) fn script(desk: &Desk, double: Option<&S3Double>, text: &str, args: &[&str]) -> Command {
     let file = format!("{:x}.lua", fastrand::u64(..));
     desk.write(&file, text);
     let mut command = desk.kstate(&["run", &desk.arg(&file)]);

@@ -19,6 +19,7 @@ pub(crate) async fn one_of_32_wins(
     sessions: Vec<kstate::session::Session>,
     url: &str,
     rounds: usize,
+    min_strength: Strength,
 ) {
     assert_eq!(sessions.len(), RACERS);
     let sessions: Vec<_> = sessions.into_iter().map(Arc::new).collect();
@@ -31,7 +32,7 @@ pub(crate) async fn one_of_32_wins(
             tokio::spawn(async move {
                 start.wait().await;
                 let options = LockOptions {
-                    min_strength: Strength::Atomic,
+                    min_strength,
                     ..LockOptions::default()
                 };
                 session.lock(&store, "race", &options).await
@@ -62,15 +63,15 @@ async fn one_of_32_wins_each_time_on_s3() {
     let (desk, double) = (Desk::new(), S3Double::builder().bucket("bucket").start());
     trust(&desk, &double, &["bucket"]);
     let sessions = racers(|| session(&desk, Some(&double), Mode::Direct));
-    one_of_32_wins(sessions, "s3://bucket/state", 200).await;
+    one_of_32_wins(sessions, "s3://bucket/state", 200, Strength::Atomic).await;
     assert_eq!(double.keys("bucket"), Vec::<String>::new());
 }
 
 /// Counts under the lock without any other care, and notices whoever is inside at the same time.
-const COUNT: &str = r#"
+pub(crate) const COUNT: &str = r#"
 local store, times = kstate.store.open(arg[1]), tonumber(arg[2])
 for _ = 1, times do
-  store:lock("count", { ttl = "30s", wait = "5m", min_strength = "atomic" }, function(lock)
+  store:lock("count", { ttl = "30s", wait = "5m", min_strength = arg[3] }, function(lock)
     local before = kstate.json.decode(store:read("count") or '{ "count": 0, "fencing": 0 }')
     assert(lock.fencing > before.fencing, "the number does not grow")
     assert(store:write("inside", lock.holder, { if_absent = true }), "two are inside")
@@ -86,7 +87,7 @@ fn processes_count(desk: &Desk, double: Option<&S3Double>, url: &str) -> u64 {
     let times = TIMES.to_string();
     let runs: Vec<_> = (0..RACERS)
         .map(|_| {
-            let mut run = script(desk, double, COUNT, &[url, &times]);
+            let mut run = script(desk, double, COUNT, &[url, &times, "atomic"]);
             run.spawn().expect("the binary runs")
         })
         .collect();

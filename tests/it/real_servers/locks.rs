@@ -36,7 +36,13 @@ async fn race(service: &Service) -> Strength {
     let status = first.lock_status(&store).await.expect("a status");
     println!("{}: {:?}", service.endpoint, status.judgement);
     if strength == Strength::Atomic {
-        one_of_32_wins(racers(|| session(&desk, service)), &url, 200).await;
+        one_of_32_wins(
+            racers(|| session(&desk, service)),
+            &url,
+            200,
+            Strength::Atomic,
+        )
+        .await;
     }
     assert!(service.tree(&bucket).await.is_empty(), "nothing stays");
     strength

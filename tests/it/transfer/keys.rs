@@ -56,6 +56,22 @@ async fn names_and_sizes_that_the_target_refuses_are_found_before_copying() {
 }
 
 #[tokio::test]
+async fn more_than_the_target_holds_in_all_is_refused_before_copying() {
+    let source = store("a", &[("a", "xx"), ("b", "xx")]).await;
+    let target = memory("b");
+    let mut odd = Odd::new(&target);
+    odd.capacity = Some(3);
+    let error = run(&source, &odd.clone().share(), SyncOptions::default())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("3 B is the most"), "{error}");
+    assert_eq!(tree(&target).await.len(), 0);
+    odd.capacity = Some(4);
+    let report = run(&source, &odd.share(), SyncOptions::default()).await;
+    assert_eq!(report.unwrap().copied, 2);
+}
+
+#[tokio::test]
 async fn what_goes_first_is_not_copied_when_the_rest_does_not_fit() {
     let source = store("a", &[("a", "x"), ("z", "x")]).await;
     let target = memory("b");

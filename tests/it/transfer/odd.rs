@@ -60,6 +60,7 @@ pub(super) struct Odd {
     /// Whether others can see what it wraps, and so copy on the server.
     pub(super) opaque: bool,
     pub(super) unholdable: HashSet<String>,
+    pub(super) capacity: Option<u64>,
     /// Takes the announced number of bytes, whatever they add up to, and doesn't wait for the
     /// body's end.
     pub(super) greedy: bool,
@@ -86,6 +87,7 @@ impl Odd {
             unconditional: Arc::default(),
             opaque: false,
             unholdable: HashSet::new(),
+            capacity: None,
             greedy: false,
             fail_batch: false,
         }
@@ -161,6 +163,10 @@ impl Store for Odd {
         let mut able = self.inner.capabilities();
         (self.able)(&mut able);
         able
+    }
+
+    fn capacity(&self) -> Option<u64> {
+        self.capacity
     }
 
     fn at(&self, folder: &str) -> Shared {

@@ -1,0 +1,39 @@
+//! Whole trees, through the built binary.
+
+use super::{NAMESPACE, chunks};
+use crate::k8s_double::K8sDouble;
+use crate::support::{Desk, Ended, sample, ten_clusters};
+
+fn run(desk: &Desk, args: &[&str]) -> Ended {
+    let mut command = desk.kstate(args);
+    command.env("KUBECONFIG", desk.arg("kubeconfig"));
+    Ended::of(command)
+}
+
+#[test]
+fn a_store_comes_back_as_it_went_in() {
+    let (desk, double) = (
+        Desk::new(),
+        K8sDouble::builder().namespace(NAMESPACE).start(),
+    );
+    desk.write("kubeconfig", double.kubeconfig("admin"));
+    let mut tree = ten_clusters().unwrap_or_else(sample);
+    tree.insert("c/backups/etcd/large".to_owned(), super::noise(5, 2 << 20));
+    desk.write_tree("from", &tree);
+    let (from, to) = (desk.arg("from"), "k8s:///state/kops");
+    run(&desk, &["sync", &from, to]).with(0);
+    assert_eq!(chunks(&double).len(), 3);
+    let created = double.count("create", "secrets");
+    assert_eq!(
+        created,
+        tree.len() + 3,
+        "one request an object, and its chunks"
+    );
+    run(&desk, &["diff", &from, to]).with(0);
+    run(&desk, &["sync", to, &desk.arg("back")]).with(0);
+    assert!(desk.tree("back") == tree);
+    double.reset_counts();
+    run(&desk, &["sync", &from, to]).with(0);
+    let writes = ["create", "update"].map(|verb| double.count(verb, "secrets"));
+    assert_eq!(writes, [0, 0], "nothing to do");
+}
