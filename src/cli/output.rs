@@ -21,10 +21,11 @@ use crate::text;
 
 /// Sends the log to standard error: warnings, with `-v` what is done, with `-vv` every request.
 pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
+    // The Kubernetes client calls an error what is only tried again.
     let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (_, 0) => "kstate=info,script=info,warn",
-        (_, 1) => "kstate=debug,script=debug,warn",
+        (true, _) => "error,kube_client=off",
+        (_, 0) => "kstate=info,script=info,warn,kube_client=off",
+        (_, 1) => "kstate=debug,script=debug,warn,kube_client=off",
         (_, _) => "trace,hyper=info,h2=info,rustls=info",
     };
     // A second logger can only come from a second call, which there is not.

@@ -5,7 +5,7 @@ use std::path::Path;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::client::Tuning;
 use super::settings::Settings;
@@ -44,7 +44,12 @@ fn kubeconfig(settings: &Settings) -> Result<Option<Kubeconfig>> {
             None => Ok(next),
         });
         merged = Some(next.map_err(|error| {
-            invalid(format!("the kubeconfig {}: {error}", path.display()))
+            let why = match error {
+                // Its words may show a line with a token.
+                KubeconfigError::Parse(_) => "it is no YAML, or not of this form".to_owned(),
+                error => error.to_string(),
+            };
+            invalid(format!("the kubeconfig {}: {why}", path.display()))
                 .hint("`kubectl config view` shows what kubectl makes of it")
         })?);
     }

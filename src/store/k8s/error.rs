@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Write;
 use std::time::Duration;
 
+use kube::client::AuthError;
 use kube::core::Status;
 
 use super::rbac;
@@ -55,6 +56,19 @@ impl Failure {
     pub(super) fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Service(_) | kube::Error::HyperError(_) => Self::Transport(chain(error)),
+            // What a program printed may be a token.
+            kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => {
+                let said = String::from_utf8_lossy(&out.stderr);
+                Self::Credentials(format!(
+                    "the program that gives credentials failed ({}): {cmd}: {}",
+                    out.status,
+                    said.trim()
+                ))
+            }
+            kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+                let message = "what the program printed that gives credentials are none";
+                Self::Credentials(message.to_owned())
+            }
             _ => Self::Credentials(chain(error)),
         }
     }

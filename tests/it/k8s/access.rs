@@ -119,6 +119,29 @@ async fn a_program_is_asked_again_when_its_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_program_that_fails_is_told_without_what_it_printed() {
+    let (double, _) = scene();
+    let mut config: serde_json::Value =
+        serde_json::from_str(&double.kubeconfig("admin")).expect("JSON");
+    for (script, told) in [
+        ("echo s3cr3t; echo no session >&2; exit 3", "no session"),
+        ("echo 's3cr3t: ['", "gives credentials are none"),
+    ] {
+        config["users"][0]["user"] = serde_json::json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "/bin/sh",
+            "args": ["-c", script],
+            "interactiveMode": "Never",
+        }});
+        let store = open_with(&config.to_string(), quick(), "k8s:///state/x");
+        let error = read(&store, "k").await.expect_err("no credentials");
+        assert!(error.to_string().contains(told), "{error}");
+        let shown = format!("{error:?}").replace(script, "");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_namespace_is_told_with_how_to_make_it() {
     let (double, _) = scene();
     let store = open(&double, "admin", quick(), "k8s:///other");
@@ -162,8 +185,9 @@ fn contexts_that_are_not_there_are_told_with_those_that_are() {
     let wrong = Clients::with(env_of(&desk), quick()).open(&url("k8s://hero/state"));
     let error = wrong.map(|_| ()).expect_err("no such context");
     assert!(error.to_string().contains("did you mean 'here'"), "{error}");
-    desk.write("kubeconfig", "{");
+    desk.write("kubeconfig", "users: [{name: a, user: {token: [s3cr3t]}}]");
     let broken = Clients::with(env_of(&desk), quick()).open(&url("k8s:///state"));
-    let error = broken.map(|_| ()).expect_err("no YAML");
-    assert!(error.to_string().contains("kubeconfig"), "{error}");
+    let error = broken.map(|_| ()).expect_err("a token that is a list");
+    assert!(error.to_string().contains("not of this form"), "{error}");
+    assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
 }

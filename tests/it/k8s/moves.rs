@@ -1,7 +1,7 @@
 //! Whole trees, through the built binary.
 
 use super::{NAMESPACE, chunks};
-use crate::k8s_double::K8sDouble;
+use crate::k8s_double::{Action, Fault, K8sDouble};
 use crate::support::{Desk, Ended, sample, ten_clusters};
 
 fn run(desk: &Desk, args: &[&str]) -> Ended {
@@ -21,9 +21,15 @@ fn a_store_comes_back_as_it_went_in() {
     tree.insert("c/backups/etcd/large".to_owned(), super::noise(5, 2 << 20));
     desk.write_tree("from", &tree);
     let (from, to) = (desk.arg("from"), "k8s:///state/kops");
-    run(&desk, &["sync", &from, to]).with(0);
+    let busy = Action::Status(503, "ServiceUnavailable", "busy");
+    double.fault(Fault::on("create", "secrets").then(busy));
+    let ended = run(&desk, &["sync", &from, to]).with(0);
+    assert!(
+        !ended.stderr.contains("503"),
+        "what is tried again is no error"
+    );
     assert_eq!(chunks(&double).len(), 3);
-    let created = double.count("create", "secrets");
+    let created = double.count("create", "secrets") - 1;
     assert_eq!(
         created,
         tree.len() + 3,
