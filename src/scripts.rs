@@ -1,7 +1,9 @@
 //! The shipped scripts: as files in `scripts/`, and embedded in the binary.
 
+use std::io;
 use std::path::PathBuf;
 
+use crate::lua::Source;
 use crate::store::registry::Env;
 
 const EMBEDDED: &[(&str, &str)] = &[
@@ -17,6 +19,13 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../scripts/retire_bucket.lua"),
     ),
     ("review_copy", include_str!("../scripts/review_copy.lua")),
+];
+
+/// The backends that are written in Lua.
+const BACKENDS: &[(&str, &str)] = &[
+    ("cache", include_str!("../scripts/backends/cache.lua")),
+    ("crypt", include_str!("../scripts/backends/crypt.lua")),
+    ("http", include_str!("../scripts/backends/http.lua")),
 ];
 
 /// What the scripts `require`.
@@ -63,6 +72,44 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }
 
+/// The backends that are written in Lua, each as a text that ships with kstate.
+pub fn backends() -> impl Iterator<Item = Source> {
+    let shipped = BACKENDS.iter();
+    shipped.map(|(name, text)| Source::shipped(format!("kstate:backends/{name}.lua"), text))
+}
+
+/// The files of the user's own backends (`$XDG_DATA_HOME/kstate/backends/*.lua`), by name.
+///
+/// # Errors
+/// Those of reading the folder, unless there is none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "backends are code, not state: what a folder of them has is looked up here alone"
+)]
+pub fn backend_files(env: &Env) -> io::Result<Vec<PathBuf>> {
+    let Some(folder) = data_folder(env).map(|data| data.join("backends")) else {
+        return Ok(Vec::new());
+    };
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let files = entries.map(|entry| Ok(entry?.path()));
+    let mut files: Vec<_> = files.collect::<io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "lua"));
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The folder of the user's own scripts and backends.
+fn data_folder(env: &Env) -> Option<PathBuf> {
+    let data = env
+        .get("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env.home()?.join(".local/share")));
+    data.map(|data| data.join("kstate"))
+}
+
 /// Where a script of this name may lie: the path itself, `./scripts`, then the user's folder
 /// (`$XDG_DATA_HOME/kstate/scripts`). An embedded script comes after all of them.
 #[must_use]
@@ -72,11 +119,7 @@ pub fn candidates(name: &str, env: &Env) -> Vec<PathBuf> {
         return vec![path];
     }
     let file = format!("{name}.lua");
-    let data = env
-        .get("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(env.home()?.join(".local/share")));
-    let user = data.map(|data| data.join("kstate/scripts").join(&file));
+    let user = data_folder(env).map(|data| data.join("scripts").join(&file));
     [PathBuf::from("scripts").join(&file)]
         .into_iter()
         .chain(user)
@@ -103,6 +146,18 @@ mod tests {
             }
         }
         assert!(names().all(|name| !name.starts_with("lib.")));
+    }
+
+    #[test]
+    fn every_shipped_backend_is_embedded() {
+        let folder = format!("{}/scripts/backends", env!("CARGO_MANIFEST_DIR"));
+        #[expect(clippy::disallowed_methods, reason = "a test reads the source tree")]
+        let entries = std::fs::read_dir(folder).expect("the folder");
+        for entry in entries {
+            let name = entry.expect("an entry").file_name();
+            let name = format!("kstate:backends/{}", name.to_string_lossy());
+            assert!(backends().any(|source| source.name == name), "{name}");
+        }
     }
 
     #[test]

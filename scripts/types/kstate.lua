@@ -27,6 +27,10 @@ local Error = {}
 ---@return boolean # whether it is
 function Error:is(kind) end
 
+---A kind of store that is written in Lua, for `kstate.store.register` or as what a backend's file returns.
+---@class kstate.Backend
+local Backend = {}
+
 ---Calls a function and returns its error instead of raising it.
 ---
 ---The first result is `nil` when the function failed. The error is what was raised: an error object for what kstate raises, else the script's own value.
@@ -85,6 +89,28 @@ function kstate.array(list) end
 ---@param fields? table default: a new one
 ---@return table # the same table
 function kstate.object(fields) end
+
+---@class kstate.options.backend
+---@field scheme any the scheme of its URLs, or a list of them
+---@field summary? string what it is, in one sentence
+---@field capabilities? table what its stores can do
+---@field options? table what a URL may tell it: a list of `{ name, type, doc, required, default }`
+---@field permissions? table what it needs: `{ http = { … }, env = { … } }`, where `$authority` is the host in the URL
+---@field wraps? string the option with the store that it wraps; it can do no more than that one
+---@field open? function `(config)`: returns what the others get as `self`
+---@field stat function `(self, key)`: returns `{ size, tag, … }`, or `nil`
+---@field read function `(self, key, options)`: returns the bytes or an iterator over chunks, and the metadata if it is at hand; or `nil`
+---@field write? function `(self, key, body, options)`: returns `{ tag, … }` if it is at hand
+---@field delete? function `(self, key, options)`
+---@field list function `(self, folder, options)`: returns an iterator over entries, or a page `{ items, next }`
+---@field copy? function `(self, from, to, options)`: copies without the bytes passing through kstate
+
+---Makes a backend: a kind of store that is written in Lua.
+---
+---A file of backends returns it; `kstate.store.register` takes it from a script. The functions get first what `open` returned (without `open`, what it would get: `{ scheme, authority, url, options }`), and keys relative to `scheme://authority`. What they don't do is derived: ranges, versions and listings of the other kind. What they return is checked. A missing object is `nil`, a precondition that doesn't hold is an error with its kind (raised, or returned behind `nil`). [Backends in Lua](backends.md) tells all of it.
+---@param options kstate.options.backend
+---@return kstate.Backend # the backend
+function kstate.backend(options) end
 
 ---A store: objects under keys, which are relative to its URL.
 ---@class kstate.Store
@@ -241,6 +267,22 @@ function Store:probe() end
 ---@return any # what the function returned
 function Store:lock(name, options, f) end
 
+---The bytes that `write` of a backend is to store. They are counted and checked before the last of them comes, so a write that is only made when all are there is never a wrong one.
+---@class kstate.Body
+local Body = {}
+
+---Returns all bytes.
+---@return string # the bytes
+function Body:read() end
+
+---Returns an iterator over the bytes as they come, in strings of any length.
+---@return fun(): string? # the iterator
+function Body:chunks() end
+
+---Returns how many bytes there are.
+---@return integer|nil # the number; `nil` when it isn't known before the end
+function Body:size() end
+
 ---A listing, for `for entry in store:list() do … end`. An entry is an object's metadata (`key`, `size`, `modified`, `tag`, `checksum`), or has a `prefix` when something lies below that name, or is `foreign` with a `reason` when it is nothing that a key can name.
 ---@class kstate.Listing: fun(): kstate.Entry?
 local Listing = {}
@@ -296,6 +338,12 @@ kstate.store = {}
 ---@param options? kstate.options.store.open
 ---@return kstate.Store # the store
 function kstate.store.open(url, options) end
+
+---Lets this run open stores of a backend that is written in Lua.
+---
+---A backend of the script's runs in the script's own VM, as long as the script does. One from a file runs in a VM of its own, and may ask the hosts and read the variables that the script may. The schemes of kstate's own stores can't be taken.
+---@param backend any what `kstate.backend` returned, or the path of a file that returns it
+function kstate.store.register(backend) end
 
 ---Where the state store is, and what the files of a cluster mean.
 kstate.config = {}

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::exit::{Exit, Failure};
-use super::{Global, permissions};
+use super::{Global, backends, permissions};
 use crate::config::mask::{mask, mask_args};
 use crate::config::settings::Settings;
 use crate::config::state_store::{self, Inputs, Resolution, Warning};
 use crate::session::{Mode, Session, journal};
-use crate::store::registry::Env;
+use crate::store::registry::{Env, Registry};
 use crate::store::{Key, Store, StoreUrl};
 
 /// How long an interrupted command may take to leave both sides clean.
@@ -44,13 +44,15 @@ impl Context {
             .map_err(|error| {
                 Failure::new(Exit::FAILED, format!("cannot start threads: {error}"))
             })?;
+        let registry = Arc::new(Registry::new(env));
+        backends::register(&registry, &settings, &global.backend, runtime.handle())?;
         let mut context = Self {
             settings,
             inputs: Inputs {
                 state_flag: global.state.clone(),
                 config_flag: global.config.clone(),
             },
-            session: Arc::new(Session::new(env.clone(), mode)),
+            session: Arc::new(Session::over(Arc::clone(&registry), mode)),
             json: global.json,
             yes: global.yes,
             quiet: global.quiet,
@@ -60,7 +62,7 @@ impl Context {
             runtime: Some(runtime),
         };
         let grants = permissions::grants(&context, &global.stores, &global.script)?;
-        let session = Session::new(env, mode).granting(grants);
+        let session = Session::over(registry, mode).granting(grants);
         context.session = Arc::new(match &context.journal {
             Some(settings) => session.journaled(settings.clone(), work()),
             None => session,

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod apply;
+mod backends;
 mod cat;
 mod config;
 mod context;
@@ -62,6 +63,9 @@ struct Global {
     /// The file to read the state store from, as in kOps, instead of ~/.kops.yaml or ~/.kops/config
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
+    /// Open the stores of this backend that is written in Lua; may be given again
+    #[arg(long, global = true, value_name = "FILE")]
+    backend: Vec<std::path::PathBuf>,
     /// Write nothing anywhere; show what would be done
     #[arg(long, global = true)]
     dry_run: bool,

@@ -141,7 +141,10 @@ fn declared(
     mut host: Host,
     source: &Source,
 ) -> Result<Option<Manifest>, Failure> {
-    host.session = Arc::new(Session::new(context.env().clone(), Mode::DryRun));
+    host.session = Arc::new(Session::over(
+        Arc::clone(context.session.registry()),
+        Mode::DryRun,
+    ));
     host.terminal = Arc::new(NoTerminal);
     let found = lua::block_on(async {
         let runtime = Runtime::new(host)?;

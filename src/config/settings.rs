@@ -1,6 +1,7 @@
 //! kstate's own configuration: stores by name, each with its way of being reached, and sets of
 //! permissions.
 
+mod backends;
 mod journal;
 mod sets;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
+pub use backends::BackendSettings;
 pub use journal::JournalSettings;
 
 use super::permissions::PermissionSet;
@@ -19,13 +21,15 @@ use crate::store::{Error, ErrorKind, Key, Result, StoreUrl, UrlOptions};
 use crate::text::did_you_mean;
 
 /// What the file may have at its top.
-const SECTIONS: [&str; 3] = ["stores", "permissions", "journal"];
+const SECTIONS: [&str; 4] = ["stores", "permissions", "backends", "journal"];
 
 /// What kstate's configuration file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     stores: BTreeMap<String, StoreUrl>,
     permissions: BTreeMap<String, PermissionSet>,
+    /// Backends that are written in Lua, by their schemes.
+    pub backends: BTreeMap<String, BackendSettings>,
     /// How journals are kept.
     pub journal: JournalSettings,
 }
@@ -86,6 +90,10 @@ impl Settings {
             let read = reader.permissions(&set, &settings)?;
             settings.permissions.insert(set, read);
         }
+        for scheme in reader.keys(&["backends"])? {
+            let read = reader.backend(&scheme)?;
+            settings.backends.insert(scheme, read);
+        }
         settings.journal = reader.journal()?;
         Ok(settings)
     }
@@ -117,7 +125,9 @@ impl Settings {
         let Some(store) = self.stores.get(name) else {
             return self.not_named(text, place, name);
         };
-        let own = StoreUrl::parse(&format!("memfs://options?{query}"))
+        // What follows `file://` would be a path.
+        let scheme = Some(store.scheme.as_str()).filter(|scheme| *scheme != "file");
+        let own = StoreUrl::parse(&format!("{}://options?{query}", scheme.unwrap_or("memfs")))
             .map_err(|error| error.at(place, None))?
             .options;
         let mut url = store.clone();
@@ -198,14 +208,16 @@ impl Reader<'_> {
                 url = Some(self.url(&path, &value)?);
                 continue;
             }
-            let option = UrlOptions::from([(key.clone(), value)]);
-            StoreUrl::check_options(&option).map_err(|fault| {
-                let error = self.error(&path, fault.message());
-                error.hint(fault.hint_text().unwrap_or_default())
-            })?;
-            options.extend(option);
+            options.insert(key, value);
         }
         let mut url = url.ok_or_else(|| self.error(&["stores", name], "the store has no 'url'"))?;
+        for (key, value) in &options {
+            let option = UrlOptions::from([(key.clone(), value.clone())]);
+            StoreUrl::check_options(&url.scheme, &option).map_err(|fault| {
+                let error = self.error(&["stores", name, key], fault.message());
+                error.hint(fault.hint_text().unwrap_or_default())
+            })?;
+        }
         if url.scheme == "file" && !options.is_empty() {
             return Err(self.error(
                 &["stores", name],

@@ -257,6 +257,12 @@ impl ScriptError {
         self.0.retryable
     }
 
+    /// Whether kstate itself refused, and nobody else was asked.
+    #[must_use]
+    pub fn is_own_refusal(&self) -> bool {
+        self.0.is_own_refusal
+    }
+
     /// Why the script ended, when nothing failed in it.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {

@@ -82,9 +82,21 @@ pub type OnStuck = Arc<dyn Fn(Stop) + Send + Sync>;
 /// Reads the name of a store.
 pub type Resolve = Arc<dyn Fn(&str) -> store::Result<StoreUrl> + Send + Sync>;
 
+/// What a VM is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// A script, or the prompt.
+    Script,
+    /// A backend: it opens no stores but works on those that it is given, also on what is
+    /// kstate's own in them, and answers nobody but the calls of its own stores.
+    Backend,
+}
+
 /// What the process lends to a script.
 #[derive(Clone)]
 pub struct Host {
+    /// What the VM is for.
+    pub profile: Profile,
     /// The multi-thread runtime on which all I/O runs.
     pub io: tokio::runtime::Handle,
     /// The stores, and what becomes of writes to them.
@@ -122,6 +134,7 @@ impl Host {
     #[must_use]
     pub fn new(io: tokio::runtime::Handle, session: Arc<Session>, stdout: Output) -> Self {
         Self {
+            profile: Profile::Script,
             io,
             resolve: Arc::new(StoreUrl::parse),
             state_store: {

@@ -4,6 +4,7 @@
 //! host's multi-thread runtime. A module is one file in `modules` and one line in its list.
 
 pub mod api;
+pub mod backend;
 #[cfg(test)]
 mod contract_tests;
 mod data;
@@ -38,7 +39,7 @@ use mlua::{Function, Lua, MultiValue, Value};
 use crate::units;
 
 pub use error::{ScriptError, Stop};
-pub use host::{Host, NoTerminal, OnStuck, Output, Resolve, Terminal};
+pub use host::{Host, NoTerminal, OnStuck, Output, Profile, Resolve, Terminal};
 pub use manifest::Manifest;
 pub use modules::MODULES;
 pub use require::Embedded;

@@ -22,6 +22,9 @@ use crate::session::Mode;
 use crate::session::permissions::Grants;
 use crate::store::Store;
 
+/// The name of the prelude, which is no script's own.
+pub(super) const PRELUDE: &str = "kstate:prelude";
+
 /// How many instructions run between two looks at the rest of the world.
 const INSTRUCTIONS: u32 = 100_000;
 
@@ -38,6 +41,8 @@ pub(super) struct Vm {
     pub(super) is_declaring: Cell<bool>,
     /// The globals of scripts.
     pub(super) public: Table,
+    /// Where the instruction hook found the VM at work.
+    pub(super) busy_at: Cell<Option<String>>,
     /// Whether the script made coroutines: a wait in one is only ended by collecting it.
     coroutines: Cell<bool>,
     freeze: Function,
@@ -74,7 +79,7 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
 
     let prelude = lua
         .load(include_str!("prelude.lua"))
-        .set_name("=kstate:prelude")
+        .set_name(format!("={PRELUDE}"))
         .set_mode(ChunkMode::Text);
     let (public, freeze, call): (Table, Function, Function) =
         prelude.call((lua.globals(), helpers(&lua)?))?;
@@ -84,6 +89,7 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
         host,
         sources: RefCell::default(),
         public,
+        busy_at: Cell::new(None),
         coroutines: Cell::new(false),
         freeze,
         call,
@@ -99,11 +105,17 @@ fn hook(lua: &Lua, stopper: Stopper) -> mlua::Result<()> {
     // Lua calls the hook again at the very next instruction of a thread that yielded in it. When
     // that thread is closed instead of resumed, this is the first one of a `<close>` handler.
     let yielded = Cell::new(false);
-    lua.set_global_hook(triggers, move |_, _| match stopper.asked() {
+    lua.set_global_hook(triggers, move |lua, debug| match stopper.asked() {
         Some(_) if yielded.replace(false) => Ok(VmState::Continue),
         Some(reason) => Err(ScriptError::stopped(reason).into()),
         None => {
             yielded.set(true);
+            if let (Some(file), Some(line)) = (debug.source().short_src, debug.current_line())
+                && file != PRELUDE
+                && let Some(vm) = lua.app_data_ref::<Rc<Vm>>()
+            {
+                vm.busy_at.set(Some(format!("{file}:{line}")));
+            }
             Ok(VmState::Yield)
         }
     })

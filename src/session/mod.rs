@@ -141,6 +141,11 @@ impl Session {
         self.registry.env()
     }
 
+    /// What opens the stores of this run, and those of its sessions.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     /// What tells this run from all others.
     pub fn run_id(&self) -> &str {
         &self.run

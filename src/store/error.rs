@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Unavailable,
     /// What arrived is not what was sent, or the service contradicts itself.
     Corrupt,
+    /// What answers took longer than it may, and was stopped; what it did is not known.
+    TimedOut,
     /// Somebody else holds the lock.
     Locked,
     /// The run had the lock, and has it no more.
@@ -61,6 +63,7 @@ impl ErrorKind {
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::TimedOut => "timeout",
             Self::Locked => "locked",
             Self::LockLost => "lock_lost",
             Self::Invalid => "invalid",

@@ -2,9 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, k8s, mem, s3};
+
+/// The schemes that are served here, and that nothing else can serve.
+const OURS: [&str; 9] = [
+    "file", "memfs", "s3", "do", "scw", "linode", "hos", "gs", "k8s",
+];
+
+/// Whether a scheme is served by one of our backends.
+#[must_use]
+pub fn is_ours(scheme: &str) -> bool {
+    OURS.contains(&scheme)
+}
+
+/// Opens the stores of schemes that are not ours.
+pub trait Opener: Send + Sync {
+    /// Opens the store at a URL. `others` opens the stores that it wraps.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    fn open(&self, url: &StoreUrl, others: OpenOther<'_>) -> Result<Arc<dyn Store>>;
+}
+
+/// Opens another store, as [`Registry::open`] does.
+pub type OpenOther<'a> = &'a dyn Fn(&StoreUrl) -> Result<Arc<dyn Store>>;
 
 /// The process environment as it was when kstate started, handed down so that nothing below
 /// reads the real one and tests need not touch it.
@@ -70,6 +93,7 @@ pub struct Registry {
     memory: mem::Buckets,
     s3: s3::Clients,
     gs: gs::Clients,
+    others: RwLock<BTreeMap<String, Arc<dyn Opener>>>,
 }
 
 impl Registry {
@@ -81,8 +105,45 @@ impl Registry {
             memory: mem::Buckets::default(),
             s3: s3::Clients::new(env.clone()),
             gs: gs::Clients::new(env.clone()),
+            others: RwLock::default(),
             env,
         }
+    }
+
+    /// Lets stores of a scheme be opened by `opener` from now on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when the scheme is ours, taken, or can't be one.
+    pub fn register(&self, scheme: &str, opener: Arc<dyn Opener>) -> Result<()> {
+        let refused = |why: &str| {
+            let message = format!("'{scheme}' can't be the scheme of a backend: {why}");
+            Err(Error::new(ErrorKind::Invalid, "register", message))
+        };
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.chars().all(plain) {
+            return refused("it is small letters, digits, '+', '-' and '.', a letter first");
+        }
+        if is_ours(scheme) {
+            return refused("kstate's own stores have it");
+        }
+        // A panic elsewhere can't leave the map half-changed: each change is one call.
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if others.contains_key(scheme) {
+            return refused("another backend has it");
+        }
+        others.insert(scheme.to_owned(), opener);
+        Ok(())
+    }
+
+    /// Whether stores of a scheme can be opened.
+    #[must_use]
+    pub fn serves(&self, scheme: &str) -> bool {
+        is_ours(scheme) || self.other(scheme).is_some()
+    }
+
+    fn other(&self, scheme: &str) -> Option<Arc<dyn Opener>> {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        others.get(scheme).cloned()
     }
 
     /// The environment that stores are opened with.
@@ -96,6 +157,10 @@ impl Registry {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when the scheme is unknown or its settings are missing.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what a store wraps is opened beneath the session, as the store itself"
+    )]
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
         match url.scheme.as_str() {
             "file" => Ok(Arc::new(file::FileStore::open(url)?)),
@@ -103,24 +168,62 @@ impl Registry {
             "memfs" => Ok(Arc::new(self.memory.open(url))),
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
-            other => Err(unknown_scheme(other, url)),
+            other => match self.other(other) {
+                Some(opener) => opener.open(url, &|inner| self.open(inner)),
+                None => Err(self.unknown_scheme(url)),
+            },
         }
+    }
+
+    fn unknown_scheme(&self, url: &StoreUrl) -> Error {
+        let scheme = url.scheme.as_str();
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let known = OURS.into_iter().chain(others.keys().map(String::as_str));
+        let known: Vec<_> = known.collect();
+        let near = crate::text::did_you_mean(&scheme.to_ascii_lowercase(), known.iter().copied());
+        Error::new(
+            ErrorKind::Invalid,
+            "open",
+            format!("there is no store of the kind '{scheme}://'{near}"),
+        )
+        .at(url, None)
+        .hint(format!(
+            "the kinds are {}:// and bare paths",
+            known.join("://, ")
+        ))
     }
 }
 
-fn unknown_scheme(scheme: &str, url: &StoreUrl) -> Error {
-    const KNOWN: [&str; 9] = [
-        "file", "k8s", "memfs", "s3", "do", "scw", "linode", "hos", "gs",
-    ];
-    let near = crate::text::did_you_mean(&scheme.to_ascii_lowercase(), KNOWN);
-    Error::new(
-        ErrorKind::Invalid,
-        "open",
-        format!("there is no store of the kind '{scheme}://'{near}"),
-    )
-    .at(url, None)
-    .hint(format!(
-        "the kinds are {}:// and bare paths",
-        KNOWN.join("://, ")
-    ))
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no run is needed to ask the registry"
+)]
+mod tests {
+    use super::*;
+
+    /// Gives a store of the registry's own under another name.
+    struct Alias;
+
+    impl Opener for Alias {
+        fn open(&self, url: &StoreUrl, others: OpenOther<'_>) -> Result<Arc<dyn Store>> {
+            others(&StoreUrl::parse(&format!("memfs://{}", url.authority))?)
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_served_by_whoever_has_it_first_and_ours_by_us() {
+        let registry = Registry::new(Env::default());
+        let open = |text: &str| registry.open(&StoreUrl::parse(text).expect("a URL"));
+        let error = open("alais://x").err().expect("unknown");
+        assert!(error.message().contains("no store of the kind 'alais://'"));
+        registry.register("alias", Arc::new(Alias)).expect("free");
+        assert_eq!(open("alias://x").expect("a store").url(), "memfs://x");
+        let error = open("alais://x").err().expect("unknown");
+        assert!(error.message().contains("did you mean 'alias'?"), "{error}");
+        for scheme in ["s3", "memfs", "alias", "", "A", "1a", "a b"] {
+            let error = registry.register(scheme, Arc::new(Alias));
+            assert_eq!(*error.expect_err(scheme).kind(), ErrorKind::Invalid);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Error, ErrorKind, Key, Result};
+use super::{Error, ErrorKind, Key, Result, registry};
 
 /// The options on a store's URL, or beside it in kstate's own configuration.
 pub type UrlOptions = BTreeMap<String, String>;
@@ -91,7 +91,7 @@ impl StoreUrl {
         if authority.contains('@') && scheme != "k8s" {
             return Err(secret_in_url(&shown[..shown.len() - location.len()]));
         }
-        let options = parse_options(query).map_err(|error| error.at(&shown, None))?;
+        let options = parse_options(scheme, query).map_err(|error| error.at(&shown, None))?;
         if authority.is_empty() {
             let form = match scheme {
                 "k8s" => "[CONTEXT]/NAMESPACE/PREFIX",
@@ -165,13 +165,14 @@ impl StoreUrl {
         Some((store, key))
     }
 
-    /// Checks that every option is known; file and memory stores have none.
-    pub(crate) fn check_options(options: &UrlOptions) -> Result<()> {
+    /// Checks that every option of a store of ours is known, and that none is a credential. What
+    /// else a store of another scheme may be told is its backend's business.
+    pub(crate) fn check_options(scheme: &str, options: &UrlOptions) -> Result<()> {
         for name in options.keys() {
             if SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
                 return Err(secret_in_url(""));
             }
-            if !OPTIONS.iter().any(|(known, _)| known == name) {
+            if registry::is_ours(scheme) && !OPTIONS.iter().any(|(known, _)| known == name) {
                 let near = crate::text::did_you_mean(name, OPTIONS.iter().map(|(known, _)| *known));
                 let known: Vec<_> = OPTIONS.iter().map(|(known, _)| *known).collect();
                 return Err(invalid(format!("there is no store option '{name}'{near}"))
@@ -212,7 +213,7 @@ fn split_authority<'a>(scheme: &str, location: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-fn parse_options(query: &str) -> Result<UrlOptions> {
+fn parse_options(scheme: &str, query: &str) -> Result<UrlOptions> {
     let mut options = UrlOptions::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -221,7 +222,7 @@ fn parse_options(query: &str) -> Result<UrlOptions> {
             .map_err(|_| invalid(format!("the option '{name}' is not UTF-8")))?;
         options.insert(name.to_owned(), value.into_owned());
     }
-    StoreUrl::check_options(&options)?;
+    StoreUrl::check_options(scheme, &options)?;
     Ok(options)
 }
 
@@ -295,6 +296,7 @@ mod tests {
             "s3://AKIA:s3cr3t@b/x",
             "s3://b?secret_access_key=s3cr3t",
             "s3://b?Token=s3cr3t",
+            "etcd://h?password=s3cr3t",
         ] {
             let text = shown(text);
             assert!(text.starts_with("error: "), "{text}");

@@ -79,7 +79,11 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(&self, path: &[&str], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>> {
+    pub(super) fn list<T>(
+        &self,
+        path: &[&str],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>> {
         let Some(Value::Sequence(items)) = self.document.get(0, &YamlPath::keys(path)) else {
             return Err(self.error(path, "must be a list ([A, B])"));
         };

@@ -13,8 +13,20 @@ use crate::text::did_you_mean;
 pub(super) static MODULE: Module = Module {
     name: "",
     summary: "Errors, the end of a script, and printing.",
-    functions: &[TRY, ERROR, EXIT, INSPECT, PRINT, ARRAY, OBJECT],
-    classes: &[&crate::lua::error_object::CLASS],
+    functions: &[
+        TRY,
+        ERROR,
+        EXIT,
+        INSPECT,
+        PRINT,
+        ARRAY,
+        OBJECT,
+        super::backend::BACKEND,
+    ],
+    classes: &[
+        &crate::lua::error_object::CLASS,
+        &crate::lua::backend::CLASS,
+    ],
 };
 
 /// The values that are no functions.

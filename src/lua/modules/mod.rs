@@ -1,6 +1,7 @@
 //! What scripts see, one file a module.
 
 mod age;
+mod backend;
 mod cli;
 mod config;
 mod core;
@@ -21,7 +22,12 @@ mod yaml;
 use mlua::Lua;
 
 use super::api::{self, Module};
+use super::host::Profile;
 use super::{data, vm};
+
+#[cfg(test)]
+pub(super) use http::tests as http_tests;
+pub(super) use store::{Handle, Incoming};
 
 /// All modules, in the order of the reference. A new module is a file and a line here.
 pub static MODULES: &[&Module] = &[
@@ -44,11 +50,19 @@ pub static MODULES: &[&Module] = &[
     &yaml::MODULE,
 ];
 
+/// What backends don't have: they answer for the stores that they are given, and do nothing of
+/// their own.
+const NOT_FOR_BACKENDS: [&str; 4] = ["store", "config", "cli", "process"];
+
 /// Gives a VM its modules.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     data::install(lua)?;
     let kstate = lua.create_table()?;
+    let is_backend = vm::of(lua).host.profile == Profile::Backend;
     for module in MODULES {
+        if is_backend && NOT_FOR_BACKENDS.contains(&module.name) {
+            continue;
+        }
         let functions = api::functions(lua, module.functions)?;
         if module.name.is_empty() {
             for pair in functions.pairs::<mlua::LuaString, mlua::Function>() {

@@ -136,6 +136,7 @@ impl Begun {
             ErrorKind::Throttled
             | ErrorKind::Unavailable
             | ErrorKind::Corrupt
+            | ErrorKind::TimedOut
             | ErrorKind::Other => {}
             _ => self.void(),
         }

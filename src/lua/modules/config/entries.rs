@@ -216,7 +216,7 @@ async fn save(
     let store = handle::of(&store)?;
     let key: String = table.get("key")?;
     let entry = Entry {
-        key: own_key_of(&store, "write", &key)?,
+        key: own_key_of(&lua, &store, "write", &key)?,
         text: table.get::<Option<String>>("text")?.unwrap_or_default(),
         tag: table.get::<Option<String>>("tag")?.map(Tag),
     };

@@ -2,7 +2,7 @@
 
 mod ask;
 #[cfg(test)]
-mod tests;
+pub(in crate::lua) mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;

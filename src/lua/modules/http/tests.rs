@@ -10,13 +10,13 @@ use crate::lua::testing::Bench;
 use crate::session::permissions::{Grants, Origin};
 
 /// A service that answers each path in one way and keeps what it was asked.
-struct Service {
-    port: u16,
+pub(in crate::lua) struct Service {
+    pub(in crate::lua) port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
-    fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    pub(in crate::lua) fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -59,7 +59,7 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> 
     let _ = (&stream).write_all(text.as_bytes());
 }
 
-fn ok(headers: &str, body: &str) -> String {
+pub(in crate::lua) fn ok(headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 200 OK\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"

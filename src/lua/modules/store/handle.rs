@@ -9,13 +9,15 @@ use mlua::{
 use super::methods::CLASS;
 use crate::lua::api;
 use crate::lua::error::ScriptError;
+use crate::lua::host::Profile;
+use crate::lua::vm;
 use crate::store::{self, Error, ErrorKind, Key, RESERVED, Store, UrlOptions};
 
 /// A store in a script's hands.
-pub(in crate::lua::modules) struct Handle {
-    pub(in crate::lua::modules) store: Arc<dyn Store>,
+pub(in crate::lua) struct Handle {
+    pub(in crate::lua) store: Arc<dyn Store>,
     /// How it was opened, for others that are opened like it.
-    pub(in crate::lua::modules) options: UrlOptions,
+    pub(in crate::lua) options: UrlOptions,
 }
 
 impl UserData for Handle {
@@ -55,23 +57,27 @@ pub(in crate::lua::modules) fn key_of(
 
 /// A key that a script may change: not one of kstate's own, or it could forge a lock.
 pub(in crate::lua::modules) fn own_key_of(
+    lua: &Lua,
     store: &Arc<dyn Store>,
     operation: &'static str,
     text: &str,
 ) -> store::Result<Key> {
     let key = key_of(store, operation, text)?;
-    check_reserved(store, operation, Some(&key))?;
+    check_reserved(lua, store, operation, Some(&key))?;
     Ok(key)
 }
 
-/// Refuses a key, or a whole store, below a folder that is kstate's own.
+/// Refuses a key, or a whole store, below a folder that is kstate's own. A backend writes there
+/// what kstate itself writes to the backend's stores.
 pub(super) fn check_reserved(
+    lua: &Lua,
     store: &Arc<dyn Store>,
     operation: &'static str,
     key: Option<&Key>,
 ) -> store::Result<()> {
     let full = store.place().full_key(key.map_or("", Key::as_str));
-    if !full.split('/').any(|name| name == RESERVED) {
+    let is_backend = vm::of(lua).host.profile == Profile::Backend;
+    if is_backend || !full.split('/').any(|name| name == RESERVED) {
         return Ok(());
     }
     let message = format!("what lies below {RESERVED}/ is kstate's own, and no script changes it");

@@ -11,6 +11,7 @@ use super::read::READ;
 use super::{convert, trees};
 use crate::lua::api::{Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
+use crate::lua::host::Profile;
 use crate::lua::vm;
 use crate::store::{self, Body, ListOptions, Precondition, StoreUrl, Tag, WriteOptions};
 use crate::transfer;
@@ -116,6 +117,10 @@ assert(kstate.store.open("memfs://open"):exists("b/x"))
                 url.options = options_of(&this)?;
             }
             let host = &vm::of(lua).host;
+            if host.profile == Profile::Backend {
+                let message = "a backend works on the stores of its options, and opens no others";
+                return Err(ScriptError::denied(message).into());
+            }
             let _io = host.io.enter();
             Ok(Handle {
                 store: host.session.open(&url)?,
@@ -235,7 +240,7 @@ async fn write(
     (this, key, bytes, options): (AnyUserData, String, LuaString, Options),
 ) -> mlua::Result<MultiValue> {
     let store = of(&this)?;
-    let key = own_key_of(&store, "write", &key)?;
+    let key = own_key_of(&lua, &store, "write", &key)?;
     let if_match = options.get::<String>("if_match")?;
     let precondition = match (options.get("if_absent")?.unwrap_or(false), if_match) {
         (false, None) => Precondition::None,
@@ -299,7 +304,7 @@ async fn delete(
     (this, key, options): (AnyUserData, String, Options),
 ) -> mlua::Result<MultiValue> {
     let store = of(&this)?;
-    let key = own_key_of(&store, "delete", &key)?;
+    let key = own_key_of(&lua, &store, "delete", &key)?;
     let precondition = match options.get("if_match")? {
         Some(tag) => Precondition::IfMatch(Tag(tag)),
         None => Precondition::None,
@@ -441,7 +446,7 @@ async fn copy(
 ) -> mlua::Result<Table> {
     let (source, target) = (of(&this)?, of(&target)?);
     let from = key_of(&source, "copy", &key)?;
-    let to = own_key_of(&target, "copy", target_key.as_deref().unwrap_or(&key))?;
+    let to = own_key_of(&lua, &target, "copy", target_key.as_deref().unwrap_or(&key))?;
     let work = async move {
         let meta = source.stat(&from).await?;
         let (anything, evidence) = (Precondition::None, transfer::Evidence::default());

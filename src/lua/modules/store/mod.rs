@@ -1,11 +1,13 @@
 //! `kstate.store`: opening stores, and what can be done with one.
 
+mod body;
 mod convert;
 pub(super) mod handle;
 mod listing;
 mod lock;
 mod methods;
 mod read;
+mod register;
 mod trees;
 
 use mlua::{Lua, Value};
@@ -13,13 +15,17 @@ use mlua::{Lua, Value};
 use crate::lua::api::{Def, Module, Options, Param, Type};
 use crate::lua::vm;
 
+pub(in crate::lua) use body::Incoming;
+pub(in crate::lua) use handle::Handle;
+
 /// `kstate.store`.
 pub(super) static MODULE: Module = Module {
     name: "store",
     summary: "Stores of state: objects under keys.",
-    functions: &[OPEN],
+    functions: &[OPEN, register::REGISTER],
     classes: &[
         &methods::CLASS,
+        &body::CLASS,
         &listing::CLASS,
         &convert::META,
         &convert::ENTRY,
@@ -104,7 +110,7 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<handle::Ha
     // Opening may prepare clients, which belong to the I/O runtime.
     let _io = vm.host.io.enter();
     let store = vm.host.session.open(&url)?;
-    Ok(handle::Handle {
+    Ok(Handle {
         store,
         options: url.options,
     })

@@ -83,7 +83,7 @@ async fn read(
 }
 
 /// Bytes as a string of Lua, without a copy where they are many.
-fn string(lua: &Lua, bytes: Bytes) -> mlua::Result<Value> {
+pub(super) fn string(lua: &Lua, bytes: Bytes) -> mlua::Result<Value> {
     const SMALL: usize = 4096;
     let text = if bytes.len() <= SMALL {
         lua.create_string(&bytes)

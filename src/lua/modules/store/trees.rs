@@ -86,7 +86,7 @@ async fn sync(
     (this, target, options): (AnyUserData, AnyUserData, Options),
 ) -> mlua::Result<Value> {
     let (source, target) = (handle::of(&this)?, handle::of(&target)?);
-    handle::check_reserved(&target, "sync", None)?;
+    handle::check_reserved(&lua, &target, "sync", None)?;
     let evidence = evidence(&options)?;
     let mut first = Vec::new();
     for glob in patterns(&options, "first")? {

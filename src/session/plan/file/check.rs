@@ -50,7 +50,8 @@ fn check_store(store: &PlannedStore) -> Result<(), &'static str> {
     if !url.options.is_empty() {
         return Err("options in its URL");
     }
-    StoreUrl::check_options(&store.options).map_err(|_| "an option that doesn't exist")?;
+    StoreUrl::check_options(&url.scheme, &store.options)
+        .map_err(|_| "an option that doesn't exist")?;
     valid_folder(&store.prefix)
 }
 

@@ -1,0 +1,103 @@
+-- http://HOST/FOLDER and https://HOST/FOLDER: what a web server gives out, read only.
+--
+-- A web server can't be asked what it has. With ?index=FILE the listing is in a file there: a
+-- key on each line, relative to the server's top, and behind a tab its size in bytes.
+
+local function url_of(self, key)
+  local escaped = key:gsub("[^%w%-._~/]", function(char)
+    return ("%%%02X"):format(char:byte())
+  end)
+  return self.base .. "/" .. escaped
+end
+
+-- The answer, or nil when there is no such thing.
+local function ask(self, method, key)
+  local answer = kstate.http.request(url_of(self, key), { method = method, limit = self.limit })
+  local status = answer.status
+  if status == 200 then
+    return answer
+  end
+  if status == 404 or status == 410 then
+    return nil
+  end
+  local kind = "other"
+  if status == 401 or status == 403 then
+    kind = "permission_denied"
+  elseif status == 429 then
+    kind = "throttled"
+  elseif status >= 500 then
+    kind = "unavailable"
+  end
+  error(kstate.error{ kind = kind, message = "the server answered with the status " .. status })
+end
+
+local function told(answer, size)
+  local headers = answer.headers
+  size = size or math.tointeger(tonumber(headers["content-length"]))
+  if not size then
+    error(kstate.error{ kind = "unsupported", message = "the server doesn't tell the size of it" })
+  end
+  return {
+    size = size,
+    tag = headers.etag or (headers["last-modified"] or "") .. "/" .. size,
+    content_type = headers["content-type"],
+  }
+end
+
+return kstate.backend{
+  scheme = { "http", "https" },
+  summary = "What a web server gives out, read only",
+  options = {
+    { name = "index", doc = "the file at the server's top that lists the keys" },
+    { name = "limit", type = "size", default = "64MiB", doc = "the largest object that is read" },
+  },
+  permissions = { http = { "$authority" } },
+  capabilities = { read_only = true, metadata = true, sorted = false },
+
+  open = function(config)
+    return {
+      base = config.scheme .. "://" .. config.authority,
+      index = config.options.index,
+      limit = config.options.limit,
+    }
+  end,
+
+  stat = function(self, key)
+    local answer = ask(self, "HEAD", key)
+    return answer and told(answer)
+  end,
+
+  read = function(self, key)
+    local answer = ask(self, "GET", key)
+    if answer then
+      return answer.body, told(answer, #answer.body)
+    end
+  end,
+
+  list = function(self, folder)
+    if not self.index then
+      error(kstate.error{
+        kind = "unsupported",
+        message = "a web server can't be asked what it has",
+        hint = "add ?index=FILE with the name of a file there that lists the keys",
+      })
+    end
+    local answer = ask(self, "GET", self.index)
+    if not answer then
+      error(kstate.error{ kind = "not_found", message = "there is no index '" .. self.index .. "'" })
+    end
+    local below = folder == "" and "" or folder .. "/"
+    local items = {}
+    for line in answer.body:gmatch("[^\r\n]+") do
+      local key, size = line:match("^(.-)\t(%d+)$")
+      key, size = key or line, math.tointeger(tonumber(size))
+      if key:sub(1, #below) == below then
+        local meta = size and { size = size } or ask(self, "HEAD", key)
+        if meta then
+          items[#items + 1] = { key = key, size = size or told(meta).size }
+        end
+      end
+    end
+    return { items = items }
+  end,
+}

@@ -1,0 +1,106 @@
+//! The backends that are written in Lua: those of `--backend`, of kstate's configuration, of the
+//! user's folder, and those that ship with kstate. What comes first has a scheme.
+
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Handle;
+
+use super::exit::{Exit, Failure};
+use crate::config::settings::Settings;
+use crate::lua::backend::Plugin;
+use crate::lua::{ScriptError, Source};
+use crate::scripts;
+use crate::session::permissions::{Grants, Origin};
+use crate::store::registry::Registry;
+
+/// Lets a registry open the stores of all of them. None is run for that.
+pub(super) fn register(
+    registry: &Registry,
+    settings: &Settings,
+    files: &[PathBuf],
+    io: &Handle,
+) -> Result<(), Failure> {
+    let known = Known {
+        registry,
+        settings,
+        io,
+    };
+    for file in files {
+        let plugin = known.read(file).map_err(|error| told(&error))?;
+        plugin.register(registry)?;
+    }
+    for (scheme, settings) in &settings.backends {
+        let Some(file) = settings
+            .file
+            .as_deref()
+            .filter(|_| !registry.serves(scheme))
+        else {
+            continue;
+        };
+        let plugin = known.read(file).map_err(|error| told(&error))?;
+        if !plugin.definition().schemes.contains(scheme) {
+            let file = file.display();
+            return Err(Failure::usage(format!(
+                "{file} is no backend for {scheme}://, as kstate's configuration says"
+            )));
+        }
+        plugin.register(registry)?;
+    }
+    let found = scripts::backend_files(registry.env()).unwrap_or_else(|error| {
+        tracing::warn!("the folder of backends can't be read: {error}");
+        Vec::new()
+    });
+    for file in found {
+        // One that is broken must not stand in the way of every other store.
+        match known.read(&file) {
+            Ok(plugin) => known.add(plugin),
+            Err(error) => tracing::warn!("a backend is left out: {error}"),
+        }
+    }
+    for source in scripts::backends() {
+        known.add(known.plugin(source).map_err(|error| told(&error))?);
+    }
+    Ok(())
+}
+
+fn told(error: &ScriptError) -> Failure {
+    let failure = Failure::new(Exit::USAGE, error.to_string());
+    match error.hint_text() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+struct Known<'a> {
+    registry: &'a Registry,
+    settings: &'a Settings,
+    io: &'a Handle,
+}
+
+impl Known<'_> {
+    fn read(&self, file: &Path) -> Result<Plugin, ScriptError> {
+        self.plugin(Source::read(file)?)
+    }
+
+    fn plugin(&self, source: Source) -> Result<Plugin, ScriptError> {
+        let env = self.registry.env().clone();
+        let grants = |schemes: &[String]| {
+            let mut grants = Grants::default();
+            for scheme in schemes {
+                if let Some(said) = self.settings.backends.get(scheme) {
+                    let by = Origin::Set(scheme.clone());
+                    grants.add_script(&by, &said.allow_http, &[], &said.allow_env);
+                }
+            }
+            grants
+        };
+        Plugin::new(source, env, grants, self.io.clone())
+    }
+
+    /// Adds one unless all of its schemes have been taken by what comes first.
+    fn add(&self, plugin: Plugin) {
+        if let Err(error) = plugin.register_free(self.registry) {
+            tracing::warn!("a backend is left out: {error}");
+        }
+    }
+}

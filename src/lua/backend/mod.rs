@@ -1,0 +1,33 @@
+//! Backends written in Lua: a table of functions as a store like any other.
+//!
+//! What a file says of itself is read without running it (`literal`, `definition`). The registry
+//! opens its stores through [`Plugin`]; the functions run in a VM of their own on a thread of its
+//! own (`home`), many calls at a time as coroutines (`serve`), and each call is bounded in time
+//! and memory (`instance`). `store` is the side of the contract: what the backend can't do itself
+//! is derived here, and what its functions return is believed only after a look (`values`).
+
+mod config;
+mod definition;
+mod failure;
+mod home;
+mod instance;
+mod listing;
+mod literal;
+mod object;
+mod paging;
+mod plugin;
+mod reading;
+mod sending;
+mod serve;
+mod store;
+#[cfg(test)]
+mod tests;
+mod values;
+mod writing;
+
+pub use definition::{Definition, Kind, StoreOption};
+pub use instance::Limits;
+pub(super) use object::{BackendObject, CLASS};
+pub use plugin::Plugin;
+pub(super) use sending::{Chunk, Part, Sending};
+pub(super) use serve::Clock;
