@@ -330,6 +330,9 @@ kstate.store = {}
 ---@field acl? string the canned ACL of every object written
 ---@field sse? string `AES256`, `aws:kms` or `none`
 ---@field sse_kms_key_id? string the KMS key for `aws:kms`
+---@field credentials_file? string a service account's key file, for `gs://`
+---@field context? string the context, for `k8s://`
+---@field kubeconfig? string the kubeconfig file, instead of `KUBECONFIG`
 
 ---Opens the store at a URL, a path or a name from kstate's configuration.
 ---

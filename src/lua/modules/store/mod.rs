@@ -69,6 +69,17 @@ const OPTIONS: &[Param] = &[
     ),
     Param::optional("sse", Type::String, "`AES256`, `aws:kms` or `none`"),
     Param::optional("sse_kms_key_id", Type::String, "the KMS key for `aws:kms`"),
+    Param::optional(
+        "credentials_file",
+        Type::String,
+        "a service account's key file, for `gs://`",
+    ),
+    Param::optional("context", Type::String, "the context, for `k8s://`"),
+    Param::optional(
+        "kubeconfig",
+        Type::String,
+        "the kubeconfig file, instead of `KUBECONFIG`",
+    ),
 ];
 
 const OPEN: Def = Def {
@@ -95,7 +106,7 @@ assert(store:exists("c.example.com/config"))
     make: |def, lua| def.sync(lua, open),
 };
 
-fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<handle::Handle> {
+fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<Handle> {
     let vm = vm::of(lua);
     let mut url = (vm.host.resolve)(&url)?;
     for option in OPTIONS {
