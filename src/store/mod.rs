@@ -7,6 +7,7 @@ mod body;
 pub mod contract;
 mod error;
 pub mod file;
+mod folder;
 pub mod gs;
 mod incoming;
 pub mod k8s;
@@ -289,11 +290,7 @@ impl Place {
     /// The name of `key` in the bucket or file system.
     #[must_use]
     pub fn full_key(&self, key: &str) -> String {
-        match (self.prefix.as_str(), key) {
-            ("", key) => key.to_owned(),
-            (prefix, "") => prefix.to_owned(),
-            (prefix, key) => format!("{prefix}/{key}"),
-        }
+        folder::full_name(&self.prefix, key)
     }
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::folder::Folder;
 use super::{Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Result, Tag};
 
 /// What one request of a listing asks for. Names are those in the bucket.
@@ -65,29 +66,22 @@ struct Walk<P> {
     last: Option<String>,
 }
 
-/// Lists the store at `url`, which is the folder `store_prefix` of its bucket.
-pub(super) fn listing(
-    pages: impl Pages + Sync,
-    url: &str,
-    store_prefix: &str,
-    options: ListOptions,
-) -> Listing {
-    let strip = if store_prefix.is_empty() {
-        0
-    } else {
-        store_prefix.len() + 1
+/// Lists what lies in a folder.
+pub(super) fn listing(pages: impl Pages + Sync, folder: &Folder, options: ListOptions) -> Listing {
+    let prefix = match folder.full(&options.below) {
+        name if name.is_empty() => name,
+        name => format!("{name}/"),
     };
-    let full = |name: &str| format!("{}{name}", &format!("{store_prefix}/")[..strip]);
-    let prefix = match options.below.as_str() {
-        "" => full(""),
-        below => format!("{}/", full(below)),
-    };
+    let start_after = options.start_after.as_deref();
     let walk = Walk {
         pages,
-        url: url.to_owned(),
+        url: folder.url.to_string(),
         prefix,
-        start_after: options.start_after.as_deref().map(full),
-        strip,
+        start_after: start_after.map(|name| folder.full(name)),
+        strip: match folder.prefix.len() {
+            0 => 0,
+            length => length + 1,
+        },
         options,
         token: None,
         last: None,

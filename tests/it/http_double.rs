@@ -1,7 +1,6 @@
-//! What the services in this process share: real HTTP on loopback on threads of their own, whole
-//! bodies in and out, every request noted, and scripted faults.
+//! What the services over plain HTTP in this process share: whole bodies in and out, every request
+//! noted, and scripted faults.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -11,7 +10,8 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::loopback::{Broken, Loopback};
 
 /// A service: answers one request at a time, so that it needs no locks of its own.
 pub(crate) trait Service: Send + 'static {
@@ -46,36 +46,27 @@ struct Shared<S> {
 /// A service that runs until this is dropped.
 pub(crate) struct Double<S> {
     shared: Arc<Shared<S>>,
-    address: SocketAddr,
-    runtime: Option<tokio::runtime::Runtime>,
+    server: Loopback,
 }
 
 impl<S: Service> Double<S> {
     pub(crate) fn start(service: S) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        listener.set_nonblocking(true).expect("a socket's option");
-        let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             service: Mutex::new(service),
             log: Mutex::default(),
             script: Mutex::default(),
         });
-        runtime.spawn(serve(listener, Arc::clone(&shared)));
-        Self {
-            shared,
-            address,
-            runtime: Some(runtime),
-        }
+        let served = Arc::clone(&shared);
+        let server = Loopback::start(move |request| {
+            let shared = Arc::clone(&served);
+            async move { handle(&shared, request).await }
+        });
+        Self { shared, server }
     }
 
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.endpoint().to_owned()
     }
 
     /// The service, which answers nobody meanwhile.
@@ -106,34 +97,8 @@ impl<S: Service> Double<S> {
     }
 }
 
-impl<S> Drop for Double<S> {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no panic under this lock")
-}
-
-async fn serve<S: Service>(listener: std::net::TcpListener, shared: Arc<Shared<S>>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
-    while let Ok((stream, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
-        let answer = hyper::service::service_fn(move |request| {
-            let shared = Arc::clone(&shared);
-            async move { handle(&shared, request).await }
-        });
-        tokio::spawn(async move {
-            let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            // A connection that breaks is the client's to notice.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-        });
-    }
 }
 
 async fn handle<S: Service>(
@@ -187,18 +152,6 @@ async fn handle<S: Service>(
         _ => Ok(answer.map(Reply::whole)),
     }
 }
-
-/// The connection ends here.
-#[derive(Debug)]
-struct Broken;
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a scripted fault")
-    }
-}
-
-impl std::error::Error for Broken {}
 
 struct Reply {
     left: Bytes,

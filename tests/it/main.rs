@@ -19,6 +19,7 @@ mod k8s;
 mod k8s_double;
 mod k8s_double_test;
 mod lock;
+mod loopback;
 mod lua;
 mod permissions;
 mod plan_show;

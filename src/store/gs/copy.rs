@@ -34,7 +34,7 @@ impl GsStore {
         options: &WriteOptions,
     ) -> Result<Option<Meta>> {
         let name = self.new_name("copy", key)?;
-        let from_name = source.site.full(from.key.as_str());
+        let from_name = source.folder.full(from.key.as_str());
         let onto_itself = source.site.bucket == self.site.bucket && from_name == name;
         let is_proven = options.checksum.is_none() || options.checksum == from.checksum;
         if !Arc::ptr_eq(&self.account, &source.account) || onto_itself || !is_proven {
@@ -99,7 +99,7 @@ impl GsStore {
     ) -> Result<Meta> {
         let there = source.resource("copy", &from.key).await?;
         if there.tag.as_ref() != Some(tag) {
-            return Err(source.site.overtaken("copy", &from.key, there.tag));
+            return Err(source.folder.overtaken("copy", &from.key, there.tag));
         }
         let now = self.resource("copy", key).await.ok();
         let is_ours = |now: &Meta| now.checksum.is_some() && now.checksum == there.checksum;
@@ -108,7 +108,7 @@ impl GsStore {
             _ if *refusal.kind() == ErrorKind::AlreadyExists => Err(refusal),
             now => {
                 let found = now.and_then(|now| now.tag);
-                Err(self.site.overtaken("copy", key, found))
+                Err(self.folder.overtaken("copy", key, found))
             }
         }
     }
@@ -127,7 +127,9 @@ impl GsStore {
             let step = |_| async {
                 let request = Request::post(url(token.as_deref()));
                 let request = request.header(header::CONTENT_LENGTH, 0);
-                let call = self.site.call("copy", "storage.objects.create", Some(key));
+                let call =
+                    self.site
+                        .call(&self.folder, "copy", "storage.objects.create", Some(key));
                 let request = call.built(request, Bytes::new())?;
                 let answer = match self.account.call(request).await {
                     Ok(answer) => self.json::<Rewrite>(answer).await,
@@ -152,7 +154,7 @@ impl GsStore {
                 }) => token = Some(next),
                 Ok(_) => {
                     let message = "the service neither copied nor goes on";
-                    return Err(self.site.error(ErrorKind::Corrupt, "copy", key, message));
+                    return Err(self.folder.error(ErrorKind::Corrupt, "copy", key, message));
                 }
                 Err(error) => return Err(error),
             }

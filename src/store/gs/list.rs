@@ -35,12 +35,14 @@ impl Pages for GsStore {
             ("fields", Some(LISTED)),
         ]);
         let url = format!("{}/o{query}", self.bucket_url());
-        let call = self.site.call("list", "storage.objects.list", None);
+        let call = self
+            .site
+            .call(&self.folder, "list", "storage.objects.list", None);
         let answered: Answered = self.ask_json(call, || Request::get(&url)).await?;
         let objects = answered.items.into_iter().map(|object| {
             if object.name.is_empty() {
                 let what = "it holds an object without a name";
-                return Err(contradiction(&self.site.url, what));
+                return Err(contradiction(&self.folder.url, what));
             }
             Ok(Found {
                 size: object.size(),

@@ -24,6 +24,7 @@ use self::error::SERVICE;
 use self::meta::Resource;
 use self::read::Wanted;
 use self::write::if_generation;
+use super::folder::Folder;
 use super::rest::{Answer, Call, Failure, Site, encoded, query};
 use super::{
     Algorithm, Body, Capabilities, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object,
@@ -44,12 +45,18 @@ const DELETES_AT_ONCE: usize = 32;
 pub struct GsStore {
     account: Arc<Account>,
     site: Site,
+    folder: Folder,
 }
 
 impl GsStore {
     fn at_url(url: &StoreUrl, account: Arc<Account>) -> Self {
         Self {
-            site: Site::of(url, &SERVICE, account.host()),
+            site: Site {
+                service: &SERVICE,
+                host: account.host().into(),
+                bucket: url.authority.as_str().into(),
+            },
+            folder: Folder::of(url),
             account,
         }
     }
@@ -58,8 +65,10 @@ impl GsStore {
     /// <https://docs.cloud.google.com/storage/docs/objects#naming>.
     fn new_name(&self, operation: &'static str, key: &Key) -> Result<String> {
         match self.refuses(key) {
-            Some(why) => Err(self.site.error(ErrorKind::InvalidKey, operation, key, why)),
-            None => Ok(self.site.full(key.as_str())),
+            Some(why) => Err(self
+                .folder
+                .error(ErrorKind::InvalidKey, operation, key, why)),
+            None => Ok(self.folder.full(key.as_str())),
         }
     }
 
@@ -93,9 +102,11 @@ impl GsStore {
     }
 
     async fn resource_once(&self, operation: &'static str, key: &Key) -> Result<Resource> {
-        let name = encoded(&self.site.full(key.as_str()));
+        let name = encoded(&self.folder.full(key.as_str()));
         let url = format!("{}/o/{name}", self.bucket_url());
-        let call = self.site.call(operation, "storage.objects.get", Some(key));
+        let call = self
+            .site
+            .call(&self.folder, operation, "storage.objects.get", Some(key));
         self.ask_json(call, || Request::get(&url)).await
     }
 
@@ -103,17 +114,18 @@ impl GsStore {
         let resource = self.resource_once(operation, key).await?;
         resource.into_meta(key).ok_or_else(|| {
             let message = "the answer has no size";
-            self.site.error(ErrorKind::Corrupt, operation, key, message)
+            self.folder
+                .error(ErrorKind::Corrupt, operation, key, message)
         })
     }
 
     async fn delete_one(&self, key: &Key, precondition: &Precondition) -> Result<()> {
-        let name = encoded(&self.site.full(key.as_str()));
+        let name = encoded(&self.folder.full(key.as_str()));
         let query = query([("ifGenerationMatch", if_generation(precondition))]);
         let url = format!("{}/o/{name}{query}", self.bucket_url());
         let call = self
             .site
-            .call("delete", "storage.objects.delete", Some(key));
+            .call(&self.folder, "delete", "storage.objects.delete", Some(key));
         let uncertain = AtomicBool::new(false);
         let is_conditional = matches!(precondition, Precondition::IfMatch(_));
         let attempt = |_| async {
@@ -125,7 +137,7 @@ impl GsStore {
             if is_gone {
                 // An earlier attempt whose answer was lost may have deleted it.
                 return if is_conditional && !uncertain.load(Ordering::Relaxed) {
-                    Err(self.site.overtaken("delete", key, None))
+                    Err(self.folder.overtaken("delete", key, None))
                 } else {
                     Ok(())
                 };
@@ -135,12 +147,12 @@ impl GsStore {
         };
         match self.account.tuning.retry.run(attempt).await {
             Err(error) if error.is_conflict() => match self.resource("delete", key).await {
-                Ok(now) => Err(self.site.overtaken("delete", key, now.tag)),
+                Ok(now) => Err(self.folder.overtaken("delete", key, now.tag)),
                 Err(missing) if missing.is_missing_key() && uncertain.load(Ordering::Relaxed) => {
                     Ok(())
                 }
                 Err(missing) if missing.is_missing_key() => {
-                    Err(self.site.overtaken("delete", key, None))
+                    Err(self.folder.overtaken("delete", key, None))
                 }
                 Err(_) => Err(error),
             },
@@ -152,12 +164,12 @@ impl GsStore {
 #[async_trait]
 impl Store for GsStore {
     fn url(&self) -> &str {
-        &self.site.url
+        &self.folder.url
     }
 
     fn place(&self) -> Place {
         let Site { bucket, .. } = &self.site;
-        self.site
+        self.folder
             .place(format!("gs+{}/{bucket}", self.account.endpoint))
     }
 
@@ -183,8 +195,8 @@ impl Store for GsStore {
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {
         Arc::new(Self {
-            account: Arc::clone(&self.account),
-            site: self.site.at(folder),
+            folder: self.folder.at(folder),
+            ..self.clone()
         })
     }
 
@@ -221,8 +233,7 @@ impl Store for GsStore {
     }
 
     fn list(&self, options: ListOptions) -> Listing {
-        let Site { url, prefix, .. } = &self.site;
-        pages::listing(self.clone(), url, prefix, options)
+        pages::listing(self.clone(), &self.folder, options)
     }
 
     async fn copy_from(
@@ -245,7 +256,7 @@ impl Store for GsStore {
     /// Beside too long ones, names that the service doesn't take:
     /// <https://docs.cloud.google.com/storage/docs/objects#naming>.
     fn refuses(&self, key: &Key) -> Option<String> {
-        let full = self.site.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         if full.len() > LONGEST_NAME {
             let length = full.len();
             return Some(format!(

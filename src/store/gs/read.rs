@@ -37,7 +37,7 @@ impl Source for Wanted {
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        self.store.site.error(kind, "read", &self.key, message)
+        self.store.folder.error(kind, "read", &self.key, message)
     }
 }
 
@@ -48,7 +48,7 @@ impl Wanted {
         if_match: Option<&Tag>,
     ) -> Result<Option<rest::Answer>> {
         let store = &self.store;
-        let name = encoded_path(&store.site.full(self.key.as_str()));
+        let name = encoded_path(&store.folder.full(self.key.as_str()));
         let url = format!("{}/{}/{name}", store.account.endpoint, store.site.bucket);
         // Without it, what was stored compressed is sent decompressed.
         let mut request = Request::get(url).header(header::ACCEPT_ENCODING, "gzip");
@@ -59,9 +59,12 @@ impl Wanted {
         if let Some(Tag(generation)) = if_match {
             request = request.header("x-goog-if-generation-match", generation);
         }
-        let call = store
-            .site
-            .call("read", "storage.objects.get", Some(&self.key));
+        let call = store.site.call(
+            &store.folder,
+            "read",
+            "storage.objects.get",
+            Some(&self.key),
+        );
         let request = call.built(request, Bytes::new())?;
         let answer = store.account.send(request).await;
         let answer = answer.map_err(|failure| failure.into_error(&call))?;

@@ -62,7 +62,9 @@ impl GsStore {
     ) -> Result<Session<'a>> {
         let url = self.upload_url("resumable", name, options);
         let wish = Bytes::from(Wish::json(options, None));
-        let call = self.site.call("write", "storage.objects.create", Some(key));
+        let call = self
+            .site
+            .call(&self.folder, "write", "storage.objects.create", Some(key));
         let uncertain = AtomicBool::new(false);
         let attempt = |_| async {
             let json = "application/json; charset=UTF-8";
@@ -76,13 +78,13 @@ impl GsStore {
             Err(error) if matches!(error.kind(), ErrorKind::PreconditionFailed { .. }) => {
                 let found = self.resource_once("write", key).await.ok();
                 let found = found.and_then(|now| now.tag());
-                return Err(self.site.overtaken("write", key, found));
+                return Err(self.folder.overtaken("write", key, found));
             }
             Err(error) => return Err(error),
         };
         let Some(url) = answer.header(header::LOCATION.as_str()) else {
             let message = "the service began an upload without naming it";
-            return Err(self.site.error(ErrorKind::Corrupt, "write", key, message));
+            return Err(self.folder.error(ErrorKind::Corrupt, "write", key, message));
         };
         Ok(Session {
             store: self,
@@ -182,7 +184,7 @@ impl Session<'_> {
         let (store, key) = (self.store, self.key);
         let call = store
             .site
-            .call("write", "storage.objects.create", Some(key));
+            .call(&store.folder, "write", "storage.objects.create", Some(key));
         let request = call.built(request, bytes)?;
         let fail = |failure| store.write_error(key, failure, self.options, &self.uncertain);
         let answer = store.account.send(request).await.map_err(fail)?;
@@ -209,15 +211,17 @@ impl Session<'_> {
     fn contradicts(&self, what: &str) -> Error {
         let message = format!("the service contradicts itself over the upload: {what}");
         self.store
-            .site
+            .folder
             .error(ErrorKind::Corrupt, "write", self.key, message)
     }
 
     async fn cancel(&self) {
-        let call = self
-            .store
-            .site
-            .call("write", "storage.objects.create", Some(self.key));
+        let call = self.store.site.call(
+            &self.store.folder,
+            "write",
+            "storage.objects.create",
+            Some(self.key),
+        );
         let request = call.built(Request::delete(&self.url), Bytes::new());
         if let Ok(request) = request
             && let Err(failure) = self.store.account.send(request).await

@@ -57,7 +57,7 @@ impl GsStore {
     pub(super) async fn put(&self, key: &Key, body: Body, options: &WriteOptions) -> Result<Meta> {
         let options = &marked(options);
         let name = self.new_name("write", key)?;
-        let mut body = Incoming::new(body, options, Algorithm::Crc32c, (&self.site.url, key));
+        let mut body = Incoming::new(body, options, Algorithm::Crc32c, (&self.folder.url, key));
         let account = &self.account;
         let first = body
             .next(account.tuning.part_size, &account.buffers)
@@ -88,7 +88,9 @@ impl GsStore {
         let uncertain = AtomicBool::new(false);
         let attempt = |_| async {
             let request = Request::post(&url).header(header::CONTENT_TYPE, &content_type);
-            let call = self.site.call("write", "storage.objects.create", Some(key));
+            let call = self
+                .site
+                .call(&self.folder, "write", "storage.objects.create", Some(key));
             let request = call.built(request, body.clone())?;
             let resource = match self.account.call(request).await {
                 Ok(answer) => self.json::<Resource>(answer).await,
@@ -127,11 +129,15 @@ impl GsStore {
         if failure.is_uncertain() {
             uncertain.store(true, Ordering::Relaxed);
         }
-        let error =
-            failure.into_error(&self.site.call("write", "storage.objects.create", Some(key)));
+        let error = failure.into_error(&self.site.call(
+            &self.folder,
+            "write",
+            "storage.objects.create",
+            Some(key),
+        ));
         match (&options.precondition, error.kind()) {
             (Precondition::IfAbsent, ErrorKind::PreconditionFailed { .. }) => {
-                self.site.exists("write", key)
+                self.folder.exists("write", key)
             }
             _ => error,
         }
@@ -154,7 +160,7 @@ impl GsStore {
         let now = match self.resource_once("write", key).await {
             Ok(now) => now,
             Err(error) if error.is_missing_key() && is_match => {
-                return Err(self.site.overtaken("write", key, None));
+                return Err(self.folder.overtaken("write", key, None));
             }
             Err(_) => return Err(refusal),
         };
@@ -162,7 +168,7 @@ impl GsStore {
             return self.written(key, now, written).await;
         }
         if is_match {
-            Err(self.site.overtaken("write", key, now.tag()))
+            Err(self.folder.overtaken("write", key, now.tag()))
         } else {
             Err(refusal)
         }
@@ -204,7 +210,7 @@ impl GsStore {
                     "the service stored something else than was sent: {}",
                     wrong.unwrap_or_default()
                 );
-                Err(self.site.error(ErrorKind::Corrupt, "write", key, message))
+                Err(self.folder.error(ErrorKind::Corrupt, "write", key, message))
             }
         }
     }

@@ -239,7 +239,7 @@ impl K8sStore {
             key: about.key,
         };
         let place = Place {
-            store: &self.url,
+            store: &self.folder.url,
             server: &self.shared.account.server,
             namespace: &self.shared.namespace,
         };

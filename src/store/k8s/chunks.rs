@@ -44,7 +44,10 @@ impl<'a> Written<'a> {
             metadata: ObjectMeta {
                 name: Some(chunk.name.clone()),
                 labels: Some(chunk_labels(self.write)),
-                annotations: Some(marks(&self.store.full(self.key.as_str()), self.write)),
+                annotations: Some(marks(
+                    &self.store.folder.full(self.key.as_str()),
+                    self.write,
+                )),
                 ..ObjectMeta::default()
             },
             data: Some(BTreeMap::from([(
@@ -65,6 +68,7 @@ impl<'a> Written<'a> {
                 let message = "the API server stored other bytes than were sent";
                 Err(self
                     .store
+                    .folder
                     .error(ErrorKind::Corrupt, "write", self.key, message))
             }
             // The same bytes come twice, or an answer was lost.

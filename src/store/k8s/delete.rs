@@ -23,20 +23,24 @@ impl K8sStore {
             },
             Precondition::IfAbsent => {
                 let message = "an object can't be deleted only if there is none";
-                Err(self.error(ErrorKind::Invalid, "delete", key, message))
+                Err(self
+                    .folder
+                    .error(ErrorKind::Invalid, "delete", key, message))
             }
         }
     }
 
     async fn delete_any(&self, key: &Key) -> Result<()> {
-        let name = Role::Object.name_of(&self.full(key.as_str()));
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
         for _ in 0..RACES {
             let Some(there) = self.look(about(key), &name).await? else {
                 return Ok(());
             };
             let Some(version) = Version::of(&there) else {
                 let message = "what is there has no version";
-                return Err(self.error(ErrorKind::Corrupt, "delete", key, message));
+                return Err(self
+                    .folder
+                    .error(ErrorKind::Corrupt, "delete", key, message));
             };
             match self.remove(about(key), &name, &version).await {
                 Ok(()) => {}
@@ -48,11 +52,13 @@ impl K8sStore {
             return Ok(());
         }
         let message = "others write it again and again";
-        Err(self.error(ErrorKind::Unavailable, "delete", key, message))
+        Err(self
+            .folder
+            .error(ErrorKind::Unavailable, "delete", key, message))
     }
 
     async fn delete_version(&self, key: &Key, version: &Version) -> Result<()> {
-        let name = Role::Object.name_of(&self.full(key.as_str()));
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
         match self.remove(about(key), &name, version).await {
             Ok(()) => {}
             // An earlier attempt, whose answer was lost, did it.
@@ -73,10 +79,10 @@ impl K8sStore {
     }
 
     async fn not_this_version(&self, key: &Key) -> Result<Error> {
-        let name = Role::Object.name_of(&self.full(key.as_str()));
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
         let there = self.look(about(key), &name).await?;
         let found = there.and_then(|there| Some(Version::of(&there)?.tag()));
-        Ok(self.lost("delete", key, found))
+        Ok(self.folder.overtaken("delete", key, found))
     }
 
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {

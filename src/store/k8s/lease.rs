@@ -25,7 +25,7 @@ impl K8sStore {
     }
 
     fn object(&self, name: &str, lease: &Lease, over: Option<&Version>, write: &str) -> Object {
-        let full = self.full(&Self::lock_key(name));
+        let full = self.folder.full(&Self::lock_key(name));
         let mut annotations = marks(&full, write);
         annotations.insert(NOTE.to_owned(), lease.note.clone());
         let holder = lease.holder.clone();
@@ -59,7 +59,7 @@ impl Leases for K8sStore {
             operation: "lock",
             key: Some(&key),
         };
-        let object = Role::Lock.name_of(&self.full(&key));
+        let object = Role::Lock.name_of(&self.folder.full(&key));
         let found = self.get_one::<Object>(about, Resource::Leases, &object);
         Ok(found.await?.as_ref().and_then(parse))
     }
@@ -69,7 +69,7 @@ impl Leases for K8sStore {
             operation: "list the locks of",
             key: None,
         };
-        let folder = self.full(&Self::lock_key(""));
+        let folder = self.folder.full(&Self::lock_key(""));
         let selector = Role::Lock.selector(&folder);
         let keep = |object: Object| {
             let full = object.metadata.annotations.as_ref()?.get(KEY)?;
@@ -89,8 +89,9 @@ impl Leases for K8sStore {
             operation: "lock",
             key: Some(&key),
         };
-        let error =
-            |kind, message: &str| Error::new(kind, "lock", message).at(&self.url, Some(&key));
+        let error = |kind, message: &str| {
+            Error::new(kind, "lock", message).at(&self.folder.url, Some(&key))
+        };
         let over = match over.map(Version::parse) {
             Some(None) => {
                 let kind = ErrorKind::PreconditionFailed { found: None };
@@ -100,7 +101,7 @@ impl Leases for K8sStore {
         };
         let write = format!("{:032x}", fastrand::u128(..));
         let object = self.object(name, lease, over.as_ref(), &write);
-        let named = Role::Lock.name_of(&self.full(&key));
+        let named = Role::Lock.name_of(&self.folder.full(&key));
         let written = if over.is_some() {
             self.replace(about, Resource::Leases, &named, &object).await
         } else {

@@ -91,7 +91,7 @@ impl K8sStore {
 
     fn contradiction(&self, about: About<'_>) -> Error {
         let message = "the API server's listing names the same next page again";
-        Error::new(ErrorKind::Corrupt, about.operation, message).at(&self.url, about.key)
+        Error::new(ErrorKind::Corrupt, about.operation, message).at(&self.folder.url, about.key)
     }
 
     async fn entries(&self, options: &ListOptions) -> Result<Vec<Entry>> {
@@ -99,11 +99,11 @@ impl K8sStore {
             operation: "list",
             key: None,
         };
-        let folder = match &*self.full(&options.below) {
+        let folder = match &*self.folder.full(&options.below) {
             "" => String::new(),
             folder => format!("{folder}/"),
         };
-        let strip = match &*self.prefix {
+        let strip = match &*self.folder.prefix {
             "" => 0,
             prefix => prefix.len() + 1,
         };

@@ -26,9 +26,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::client::Account;
+use super::folder::Folder;
 use super::{
-    Algorithm, Body, Capabilities, Error, ErrorKind, Key, Leases, ListOptions, Listing, Meta,
-    Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
+    Algorithm, Body, Capabilities, Error, Key, Leases, ListOptions, Listing, Meta, Object, Place,
+    Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
 };
 
 pub use self::client::{Clients, Tuning};
@@ -49,8 +50,7 @@ const CAPACITY: u64 = 2 << 30;
 #[derive(Clone)]
 pub struct K8sStore {
     shared: Arc<Shared>,
-    url: Arc<str>,
-    prefix: Arc<str>,
+    folder: Folder,
 }
 
 /// What a store and all its folders have in common.
@@ -63,62 +63,25 @@ impl K8sStore {
     fn new(url: &StoreUrl, account: Arc<Account>, namespace: String) -> Self {
         Self {
             shared: Arc::new(Shared { account, namespace }),
-            url: url.to_string().into(),
-            prefix: url.path.as_str().into(),
+            folder: Folder::of(url),
         }
     }
 
     fn tuning(&self) -> &Tuning {
         &self.shared.account.tuning
     }
-
-    /// The key in the namespace.
-    fn full(&self, key: &str) -> String {
-        match (&*self.prefix, key) {
-            ("", key) => key.to_owned(),
-            (prefix, "") => prefix.to_owned(),
-            (prefix, key) => format!("{prefix}/{key}"),
-        }
-    }
-
-    /// An error of our own making.
-    fn error(
-        &self,
-        kind: ErrorKind,
-        operation: &'static str,
-        key: &Key,
-        message: impl Into<String>,
-    ) -> Error {
-        Error::new(kind, operation, message).at(&self.url, Some(key.as_str()))
-    }
-
-    /// Another version is there than the one that was wanted, or none.
-    fn lost(&self, operation: &'static str, key: &Key, found: Option<Tag>) -> Error {
-        let message = match found {
-            Some(_) => "the object is no longer the version that was read",
-            None => "the object that was read is gone",
-        };
-        self.error(
-            ErrorKind::PreconditionFailed { found },
-            operation,
-            key,
-            message,
-        )
-    }
 }
 
 #[async_trait]
 impl Store for K8sStore {
     fn url(&self) -> &str {
-        &self.url
+        &self.folder.url
     }
 
     fn place(&self) -> Place {
         let Shared { account, namespace } = &*self.shared;
-        Place {
-            root: format!("k8s+{}/{namespace}", account.server),
-            prefix: self.prefix.to_string(),
-        }
+        self.folder
+            .place(format!("k8s+{}/{namespace}", account.server))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -145,13 +108,9 @@ impl Store for K8sStore {
     }
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {
-        if folder.is_empty() {
-            return Arc::new(self.clone());
-        }
         Arc::new(Self {
             shared: Arc::clone(&self.shared),
-            url: format!("{}/{folder}", self.url).into(),
-            prefix: self.full(folder).into(),
+            folder: self.folder.at(folder),
         })
     }
 

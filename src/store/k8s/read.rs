@@ -41,9 +41,9 @@ impl K8sStore {
             operation: "stat",
             key: Some(key.as_str()),
         };
-        let name = Role::Object.name_of(&self.full(key.as_str()));
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
         let Some(found) = self.look(about, &name).await? else {
-            return Err(Error::not_found("stat", &self.url, key));
+            return Err(Error::not_found("stat", &self.folder.url, key));
         };
         let head = Head::parse(&found).map_err(|fault| self.changed("stat", key, &fault))?;
         Ok(head.meta(key.clone(), Version::of(&found).as_ref()))
@@ -58,7 +58,7 @@ impl K8sStore {
             if let Some(wanted) = &options.if_match
                 && tag.as_ref() != Some(wanted)
             {
-                return Err(self.lost("read", key, tag));
+                return Err(self.folder.overtaken("read", key, tag));
             }
             let head = Head::parse(&secret.metadata);
             let head = head.map_err(|fault| self.changed("read", key, &fault))?;
@@ -85,6 +85,7 @@ impl K8sStore {
         }
         let message = "one of its chunks is gone";
         Err(self
+            .folder
             .error(ErrorKind::Corrupt, "read", key, message)
             .hint("somebody deleted a Secret of this store; write the object again"))
     }
@@ -94,21 +95,22 @@ impl K8sStore {
             operation: "read",
             key: Some(key.as_str()),
         };
-        let name = Role::Object.name_of(&self.full(key.as_str()));
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
         let found = self.get_one(about, Resource::Secrets, &name).await?;
-        found.ok_or_else(|| Error::not_found("read", &self.url, key))
+        found.ok_or_else(|| Error::not_found("read", &self.folder.url, key))
     }
 
     /// An object whose Secret somebody edited.
     fn changed(&self, operation: &'static str, key: &Key, fault: &str) -> Error {
-        let name = Role::Object.name_of(&self.full(key.as_str()));
-        self.error(
-            ErrorKind::Corrupt,
-            operation,
-            key,
-            format!("the Secret {name}: {fault}"),
-        )
-        .hint("write the object again, or delete it")
+        let name = Role::Object.name_of(&self.folder.full(key.as_str()));
+        self.folder
+            .error(
+                ErrorKind::Corrupt,
+                operation,
+                key,
+                format!("the Secret {name}: {fault}"),
+            )
+            .hint("write the object again, or delete it")
     }
 }
 
@@ -198,6 +200,7 @@ impl Plan<'_> {
 
     fn corrupt(&self, message: &str) -> Error {
         self.store
+            .folder
             .error(ErrorKind::Corrupt, "read", self.key, message)
             .hint("somebody edited a Secret of this store; write the object again")
     }

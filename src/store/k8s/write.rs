@@ -65,8 +65,10 @@ impl K8sStore {
     /// The name in the namespace of an object to be written.
     fn new_name(&self, key: &Key) -> Result<String> {
         match crate::store::Store::refuses(self, key) {
-            Some(reason) => Err(self.error(ErrorKind::InvalidKey, "write", key, reason)),
-            None => Ok(self.full(key.as_str())),
+            Some(reason) => Err(self
+                .folder
+                .error(ErrorKind::InvalidKey, "write", key, reason)),
+            None => Ok(self.folder.full(key.as_str())),
         }
     }
 }
@@ -268,7 +270,7 @@ impl Upload<'_> {
         let found = there.and_then(|there| Some(Version::of(&there)?.tag()));
         Err(Refused {
             uncertain,
-            ..Refused::maybe_done(self.store.lost("write", self.key, found))
+            ..Refused::maybe_done(self.store.folder.overtaken("write", self.key, found))
         })
     }
 
@@ -349,6 +351,6 @@ impl Upload<'_> {
     }
 
     fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        self.store.error(kind, "write", self.key, message)
+        self.store.folder.error(kind, "write", self.key, message)
     }
 }

@@ -44,7 +44,7 @@ impl Origin<'_> {
     }
 
     pub(super) fn changed(&self, found: Option<Tag>) -> Error {
-        self.store.error(
+        self.store.folder.error(
             ErrorKind::PreconditionFailed { found },
             "copy",
             &self.from.key,
@@ -77,8 +77,8 @@ impl S3Store {
             self.shared.bucket_name.clone(),
         );
         let is_conditional = options.precondition != Precondition::None;
-        let onto_itself =
-            pair.0 == pair.1 && source.full(from.key.as_str()) == self.full(key.as_str());
+        let onto_itself = pair.0 == pair.1
+            && source.folder.full(from.key.as_str()) == self.folder.full(key.as_str());
         if onto_itself
             || (is_conditional && !account.vendor.late_conditions)
             || !is_proven(options, from)
@@ -95,7 +95,7 @@ impl S3Store {
                 None => return Ok(None),
             },
         };
-        let name = format!("{}/{}", pair.0, source.full(from.key.as_str()));
+        let name = format!("{}/{}", pair.0, source.folder.full(from.key.as_str()));
         let origin = Origin {
             store: source,
             from,
@@ -130,7 +130,7 @@ impl S3Store {
         if account.source_conditions.get().is_none() && origin.from.size > LARGEST_TRIAL {
             return origin.still().await.map(drop);
         }
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         let mut compared = false;
         let learn = async || {
             origin.still().await?;
@@ -162,7 +162,7 @@ impl S3Store {
             path: origin.path.clone(),
             tag: Tag("0".repeat(32)),
         };
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         let answer = self
             .copy_once(&nowhere, &full, &WriteOptions::default())
             .await;
@@ -274,7 +274,7 @@ impl S3Store {
         failure: Failure,
     ) -> Error {
         if failure.is(&["NoSuchKey", "NotFound"]) {
-            return Error::not_found("copy", &origin.store.url, &origin.from.key);
+            return Error::not_found("copy", &origin.store.folder.url, &origin.from.key);
         }
         failure.into_error(&self.call("copy", "s3:PutObject", Some((key, full))))
     }
@@ -290,7 +290,7 @@ impl S3Store {
     ) -> Result<Meta> {
         let source = origin.still().await?;
         let refusal = match options.precondition {
-            Precondition::IfAbsent => self.error(
+            Precondition::IfAbsent => self.folder.error(
                 ErrorKind::AlreadyExists,
                 "copy",
                 key,
@@ -334,7 +334,7 @@ impl S3Store {
             "the copy has other bytes than the source: its ETag isn't {}",
             origin.tag.0
         );
-        Err(self.error(ErrorKind::Corrupt, "copy", key, message))
+        Err(self.folder.error(ErrorKind::Corrupt, "copy", key, message))
     }
 }
 

@@ -135,7 +135,7 @@ impl S3Store {
     /// An object's tags as a header has them; none where the service has no tags, or doesn't
     /// show them to us.
     async fn tagging(&self, key: &Key) -> Result<Option<String>> {
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         let policy = &self.shared.account.tuning().retry;
         let ask = |_| async {
             let client = self.client("copy").await?;

@@ -32,16 +32,20 @@ impl S3Store {
                     "{} isn't known to check conditions on deletes",
                     self.shared.account.vendor.name
                 );
-                return Err(self.error(ErrorKind::Unsupported, "delete", key, message));
+                return Err(self
+                    .folder
+                    .error(ErrorKind::Unsupported, "delete", key, message));
             }
             Precondition::IfAbsent => {
                 let message = "deleting what is absent means nothing";
-                return Err(self.error(ErrorKind::Invalid, "delete", key, message));
+                return Err(self
+                    .folder
+                    .error(ErrorKind::Invalid, "delete", key, message));
             }
         };
         // Found first, so that its own retries aren't multiplied by ours.
         self.client("delete").await?;
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         let uncertain = AtomicBool::new(false);
         let attempt = |_| self.send_delete(key, &full, if_match.as_deref(), &uncertain);
         let policy = &self.shared.account.tuning().retry;
@@ -52,7 +56,7 @@ impl S3Store {
                     .await
                     .ok()
                     .and_then(|meta| meta.tag);
-                Err(self.not_deleted(key, found))
+                Err(self.folder.overtaken("delete", key, found))
             }
             result => result,
         }
@@ -81,7 +85,9 @@ impl S3Store {
         if is_gone {
             // An earlier attempt whose answer was lost may have deleted it.
             return match if_match {
-                Some(_) if !uncertain.load(Ordering::Relaxed) => Err(self.not_deleted(key, None)),
+                Some(_) if !uncertain.load(Ordering::Relaxed) => {
+                    Err(self.folder.overtaken("delete", key, None))
+                }
                 _ => Ok(()),
             };
         }
@@ -91,19 +97,10 @@ impl S3Store {
         Err(failure.into_error(&self.call("delete", "s3:DeleteObject", Some((key, full)))))
     }
 
-    fn not_deleted(&self, key: &Key, found: Option<crate::store::Tag>) -> Error {
-        self.error(
-            ErrorKind::PreconditionFailed { found },
-            "delete",
-            key,
-            "the object is no longer the version that was read",
-        )
-    }
-
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {
         let (keys, unspeakable): (Vec<_>, Vec<_>) = keys
             .into_iter()
-            .partition(|key| is_xml(&self.full(key.as_str())));
+            .partition(|key| is_xml(&self.folder.full(key.as_str())));
         let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
         let mut failures: Vec<Error> = stream::iter(batches)
             .map(|batch| self.delete_batch(batch))
@@ -116,7 +113,10 @@ impl S3Store {
     }
 
     async fn delete_batch(&self, keys: Vec<Key>) -> Vec<Error> {
-        let names: Vec<String> = keys.iter().map(|key| self.full(key.as_str())).collect();
+        let names: Vec<String> = keys
+            .iter()
+            .map(|key| self.folder.full(key.as_str()))
+            .collect();
         let by_name: HashMap<&str, &Key> = names.iter().map(String::as_str).zip(&keys).collect();
         let policy = &self.shared.account.tuning().retry;
         let answer = match policy.run(|_| self.send_batch(&names)).await {
@@ -126,7 +126,7 @@ impl S3Store {
             Err(error) => {
                 return keys
                     .iter()
-                    .map(|key| relabel(&error, &self.url, key))
+                    .map(|key| relabel(&error, &self.folder.url, key))
                     .collect();
             }
         };
@@ -199,7 +199,7 @@ impl S3Store {
 
     fn stray(&self, name: &str) -> Error {
         let message = format!("the service speaks of '{name}', which it wasn't asked to delete");
-        Error::new(ErrorKind::Corrupt, "delete", message).at(&self.url, None)
+        Error::new(ErrorKind::Corrupt, "delete", message).at(&self.folder.url, None)
     }
 }
 

@@ -23,14 +23,14 @@ impl Pages for S3Store {
         let is_truncated = page.is_truncated().unwrap_or(false);
         if is_truncated && next.is_none() {
             let what = "it is cut short and names no next page";
-            return Err(contradiction(&self.url, what));
+            return Err(contradiction(&self.folder.url, what));
         }
         let encoded = page.encoding_type() == Some(&EncodingType::Url);
         let objects = page.contents().iter();
         let folders = page.common_prefixes().iter().map(|folder| {
             let what = "it holds a folder without a name";
             let name = folder.prefix();
-            let name = name.ok_or_else(|| contradiction(&self.url, what))?;
+            let name = name.ok_or_else(|| contradiction(&self.folder.url, what))?;
             Ok(decoded(name, encoded)?.into_owned())
         });
         Ok(Page {
@@ -63,7 +63,7 @@ impl S3Store {
     fn found(&self, object: &Object, encoded: bool) -> Result<Found> {
         let what = "it holds an object without a key";
         let name = object.key();
-        let name = name.ok_or_else(|| contradiction(&self.url, what))?;
+        let name = name.ok_or_else(|| contradiction(&self.folder.url, what))?;
         let tag = object.e_tag().and_then(tag_of);
         Ok(Found {
             name: decoded(name, encoded)?.into_owned(),

@@ -30,6 +30,7 @@ use self::client::{Account, Bucket};
 use self::encryption::Rule;
 use self::error::{Call, Failure};
 use self::settings::Region;
+use super::folder::Folder;
 use super::registry::Env;
 use super::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
@@ -47,8 +48,7 @@ const LONGEST_NAME: usize = 1024;
 #[derive(Clone)]
 pub struct S3Store {
     shared: Arc<Shared>,
-    url: Arc<str>,
-    prefix: Arc<str>,
+    folder: Folder,
 }
 
 /// What a store and all its folders have in common.
@@ -73,29 +73,21 @@ impl S3Store {
         };
         Ok(Self {
             shared: Arc::new(shared),
-            url: url.to_string().into(),
-            prefix: url.path.as_str().into(),
+            folder: Folder::of(url),
         })
-    }
-
-    /// The key's name in the bucket.
-    fn full(&self, key: &str) -> String {
-        match (&*self.prefix, key) {
-            ("", key) => key.to_owned(),
-            (prefix, "") => prefix.to_owned(),
-            (prefix, key) => format!("{prefix}/{key}"),
-        }
     }
 
     /// The name of an object to be written.
     fn new_name(&self, operation: &'static str, key: &Key) -> Result<String> {
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         if full.len() > LONGEST_NAME {
             let message = format!(
                 "its name in the bucket has {} bytes, and S3 takes {LONGEST_NAME}",
                 full.len()
             );
-            return Err(self.error(ErrorKind::InvalidKey, operation, key, message));
+            return Err(self
+                .folder
+                .error(ErrorKind::InvalidKey, operation, key, message));
         }
         Ok(full)
     }
@@ -110,23 +102,12 @@ impl S3Store {
         Call {
             operation,
             action,
-            store: &self.url,
+            store: &self.folder.url,
             service: &self.shared.account.service,
             bucket: &self.shared.bucket_name,
             full_key: key.map(|(_, full)| full),
             key: key.map(|(key, _)| key.as_str()),
         }
-    }
-
-    /// An error of our own making.
-    fn error(
-        &self,
-        kind: ErrorKind,
-        operation: &'static str,
-        key: &Key,
-        message: impl Into<String>,
-    ) -> Error {
-        Error::new(kind, operation, message).at(&self.url, Some(key.as_str()))
     }
 
     /// One `HeadObject`, retried. A 404 without a body is checked against the bucket.
@@ -138,7 +119,7 @@ impl S3Store {
 
     /// As [`head`](Self::head), with the mark of the write among the user metadata.
     async fn head_marked(&self, operation: &'static str, key: &Key) -> Result<Meta> {
-        let full = self.full(key.as_str());
+        let full = self.folder.full(key.as_str());
         let client = self.client(operation).await?;
         let ask = |_| async {
             let request = client
@@ -231,15 +212,13 @@ fn quoted(tag: &Tag) -> String {
 #[async_trait]
 impl Store for S3Store {
     fn url(&self) -> &str {
-        &self.url
+        &self.folder.url
     }
 
     fn place(&self) -> Place {
         let service = self.shared.account.settings.root(&self.shared.region);
-        Place {
-            root: format!("s3+{service}/{}", self.shared.bucket_name),
-            prefix: self.prefix.to_string(),
-        }
+        let bucket = &self.shared.bucket_name;
+        self.folder.place(format!("s3+{service}/{bucket}"))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -266,13 +245,9 @@ impl Store for S3Store {
     }
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {
-        if folder.is_empty() {
-            return Arc::new(self.clone());
-        }
         Arc::new(Self {
             shared: Arc::clone(&self.shared),
-            url: format!("{}/{folder}", self.url).into(),
-            prefix: self.full(folder).into(),
+            folder: self.folder.at(folder),
         })
     }
 
@@ -301,7 +276,7 @@ impl Store for S3Store {
     }
 
     fn list(&self, options: ListOptions) -> Listing {
-        pages::listing(self.clone(), &self.url, &self.prefix, options)
+        pages::listing(self.clone(), &self.folder, options)
     }
 
     async fn copy_from(

@@ -91,6 +91,7 @@ impl S3Store {
             crate::text::human_size(account.tuning().largest_conditional)
         );
         Err(self
+            .folder
             .error(ErrorKind::Unsupported, "write", key, message)
             .hint("write it without a condition, after making sure that nobody else writes it"))
     }
@@ -112,7 +113,7 @@ impl S3Store {
         let answer = policy.run(begin).await?;
         let Some(id) = answer.upload_id() else {
             let message = "the service began an upload without naming it";
-            return Err(self.error(ErrorKind::Corrupt, "write", key, message));
+            return Err(self.folder.error(ErrorKind::Corrupt, "write", key, message));
         };
         Ok(Upload {
             client: self.client("write").await?.clone(),
@@ -277,7 +278,7 @@ impl S3Store {
             .and_then(|tag| md5_in(tag, answer.server_side_encryption()));
         if theirs.is_some_and(|theirs| theirs != md5) {
             let message = format!("the service stored other bytes than were sent in part {number}");
-            return Err(self.error(ErrorKind::Corrupt, "write", key, message));
+            return Err(self.folder.error(ErrorKind::Corrupt, "write", key, message));
         }
         let done = CompletedPart::builder()
             .part_number(number)
@@ -298,7 +299,10 @@ impl S3Store {
     async fn md5_beside(&self, key: &Key, bytes: Bytes) -> Result<Checksum> {
         tokio::task::spawn_blocking(move || Checksum::of(Algorithm::Md5, &bytes))
             .await
-            .map_err(|stopped| self.error(ErrorKind::Other, "write", key, stopped.to_string()))
+            .map_err(|stopped| {
+                self.folder
+                    .error(ErrorKind::Other, "write", key, stopped.to_string())
+            })
     }
 
     /// Makes the object of its parts.

@@ -63,7 +63,7 @@ impl Source for Wanted {
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        self.store.error(kind, "read", &self.key, message)
+        self.store.folder.error(kind, "read", &self.key, message)
     }
 }
 
@@ -74,7 +74,7 @@ impl Wanted {
         if_match: Option<&Tag>,
     ) -> Result<Option<GetObjectOutput>> {
         let client = self.store.client("read").await?;
-        let full = self.store.full(self.key.as_str());
+        let full = self.store.folder.full(self.key.as_str());
         let answer = client
             .get_object()
             .bucket(&self.store.shared.bucket_name)

@@ -99,7 +99,7 @@ impl S3Store {
         match announced {
             Some(size) if size != seen => {
                 let message = format!("the body has {seen} bytes instead of the announced {size}");
-                Err(self.error(ErrorKind::Corrupt, "write", key, message))
+                Err(self.folder.error(ErrorKind::Corrupt, "write", key, message))
             }
             _ => Ok(()),
         }
@@ -114,7 +114,7 @@ impl S3Store {
         match &options.checksum {
             Some(wanted) if sum(wanted.algorithm) != *wanted => {
                 let message = "the bytes don't have the expected checksum; nothing was written";
-                Err(self.error(ErrorKind::Corrupt, "write", key, message))
+                Err(self.folder.error(ErrorKind::Corrupt, "write", key, message))
             }
             _ => Ok(()),
         }
@@ -248,29 +248,18 @@ impl S3Store {
         let is_missing = failure.is(&["NoSuchKey"]);
         let error = failure.into_error(&self.call("write", "s3:PutObject", Some((key, full))));
         match (&options.precondition, error.kind()) {
-            (Precondition::IfAbsent, ErrorKind::PreconditionFailed { .. }) => self.error(
+            (Precondition::IfAbsent, ErrorKind::PreconditionFailed { .. }) => self.folder.error(
                 ErrorKind::AlreadyExists,
                 "write",
                 key,
                 "the object exists already",
             ),
             // AWS answers 404 to If-Match on a key that isn't there.
-            (Precondition::IfMatch(_), ErrorKind::NotFound) if is_missing => self.lost(key, None),
+            (Precondition::IfMatch(_), ErrorKind::NotFound) if is_missing => {
+                self.folder.overtaken("write", key, None)
+            }
             _ => error,
         }
-    }
-
-    fn lost(&self, key: &Key, found: Option<Tag>) -> Error {
-        let message = match found {
-            Some(_) => "the object is no longer the version that was read",
-            None => "the object that was read is gone",
-        };
-        self.error(
-            ErrorKind::PreconditionFailed { found },
-            "write",
-            key,
-            message,
-        )
     }
 
     /// A conditional write was refused: finds out by whom it was beaten. When an earlier attempt's
@@ -291,7 +280,7 @@ impl S3Store {
         let mut now = match self.head_marked("write", key).await {
             Ok(now) => now,
             Err(error) if error.is_missing_key() && wanted.is_some() => {
-                return Err(self.lost(key, None));
+                return Err(self.folder.overtaken("write", key, None));
             }
             Err(_) => return Err(refusal),
         };
@@ -309,7 +298,7 @@ impl S3Store {
             return Ok(Settled::Ours(Box::new(Meta { checksum, ..now })));
         }
         match wanted {
-            Some(_) => Err(self.lost(key, now.tag)),
+            Some(_) => Err(self.folder.overtaken("write", key, now.tag)),
             None => Err(refusal),
         }
     }
@@ -331,7 +320,7 @@ impl S3Store {
                 "the service stored other bytes than were sent: its ETag is {}, not {}",
                 tag.0, sent.0
             );
-            return Err(self.error(ErrorKind::Corrupt, "write", key, message));
+            return Err(self.folder.error(ErrorKind::Corrupt, "write", key, message));
         }
         Ok(Meta {
             tag,

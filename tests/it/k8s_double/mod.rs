@@ -2,9 +2,6 @@
 //! and Leases in memory, every write under one lock, with the checks, limits and answers of the
 //! real one (kube-apiserver, k8s.io/apimachinery) and with scripted faults.
 //!
-//! It runs on threads of its own, so async tests, blocking tests and child processes can all talk
-//! to it, and ends when it is dropped.
-//!
 //! ```ignore
 //! let double = K8sDouble::builder().namespace("state").start();
 //! desk.write("kubeconfig", double.kubeconfig("admin"));
@@ -33,6 +30,7 @@ use serde_json::Value;
 
 pub(crate) use self::faults::{Action, Fault};
 use self::state::State;
+use crate::loopback::Loopback;
 
 /// A request that the double received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,21 +119,14 @@ impl Builder {
             let anybody = ("system:unsecured".to_owned(), None);
             self.users.insert(String::new(), anybody);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(self.namespaces)),
             log: Mutex::default(),
             users: self.users,
         });
-        let address = server::serve(&runtime, Arc::clone(&shared)).expect("a port");
         K8sDouble {
+            server: server::serve(Arc::clone(&shared)),
             shared,
-            endpoint: format!("http://{address}"),
-            runtime: Some(runtime),
         }
     }
 }
@@ -147,17 +138,7 @@ fn token_of(user: &str) -> String {
 /// A running double.
 pub(crate) struct K8sDouble {
     shared: Arc<Shared>,
-    endpoint: String,
-    runtime: Option<tokio::runtime::Runtime>,
-}
-
-impl Drop for K8sDouble {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // waits for nothing, so that it may happen within another runtime
-            runtime.shutdown_background();
-        }
-    }
+    server: Loopback,
 }
 
 impl K8sDouble {
@@ -175,7 +156,7 @@ impl K8sDouble {
         let config = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "double", "cluster": {"server": self.endpoint}}],
+            "clusters": [{"name": "double", "cluster": {"server": self.server.endpoint()}}],
             "users": [{"name": "user", "user": {"token": token}}],
             "contexts": [{"name": context, "context": {"cluster": "double", "user": "user"}}],
             "current-context": context,

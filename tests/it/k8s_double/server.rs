@@ -1,14 +1,12 @@
 //! The HTTP around the verbs: who asks, what goes wrong, and in which form it is answered.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use time::macros::format_description;
 
@@ -16,46 +14,14 @@ use super::answer::{Answer, forbidden, status, unauthorized};
 use super::faults::{Action, strike};
 use super::objects::{self, Target};
 use super::{Request, Shared, discovery};
+use crate::loopback::{Broken, Loopback};
 
 /// The largest body in bytes; `MaxRequestBodyBytes`.
 const MAX_BODY: usize = 3 << 20;
 
-/// A connection that ends without an answer.
-#[derive(Debug)]
-pub(super) struct Broken;
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("broken on purpose")
-    }
-}
-
-impl std::error::Error for Broken {}
-
-/// Serves on a port of the system's choice until the runtime ends.
-pub(super) fn serve(
-    runtime: &tokio::runtime::Runtime,
-    shared: Arc<Shared>,
-) -> std::io::Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    runtime.spawn(async move {
-        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-            return;
-        };
-        while let Ok((stream, _)) = listener.accept().await {
-            let shared = Arc::clone(&shared);
-            let answer =
-                hyper::service::service_fn(move |request| handle(Arc::clone(&shared), request));
-            tokio::spawn(async move {
-                let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // a connection that breaks is the client's to notice
-                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            });
-        }
-    });
-    Ok(address)
+/// Serves until it is dropped.
+pub(super) fn serve(shared: Arc<Shared>) -> Loopback {
+    Loopback::start(move |request| handle(Arc::clone(&shared), request))
 }
 
 async fn handle(

@@ -1,9 +1,6 @@
 //! An S3 service in this process, for tests: real HTTP and real signatures on loopback, objects
 //! in memory, every write under one lock, with scripted faults and the manners of several vendors.
 //!
-//! It runs on threads of its own, so async tests, blocking tests and child processes can all talk
-//! to it, and ends when it is dropped.
-//!
 //! ```ignore
 //! let double = S3Double::builder().personality(Personality::Ceph).page_size(3).bucket("b").start();
 //! double.put("b", "key", "value");
@@ -48,6 +45,7 @@ pub(crate) use self::personality::Personality;
 use self::server::Shared;
 pub(crate) use self::state::{Attributes, Object, Upload, Version};
 use self::state::{Bucket, Deny, State};
+use crate::loopback::Loopback;
 
 /// How a double is to be.
 pub(crate) struct Builder {
@@ -124,18 +122,11 @@ impl Builder {
             let secret = secret_of(&name);
             accounts.register(name, secret.into());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
         let shared = Arc::new(Shared::new(state, quirks, self.page_size, self.min_part));
-        let address = server::serve(&runtime, shared.clone(), accounts).expect("a port");
         S3Double {
+            server: server::serve(shared.clone(), accounts),
             shared,
-            endpoint: format!("http://{address}"),
             region: self.region,
-            runtime: Some(runtime),
         }
     }
 }
@@ -147,18 +138,8 @@ fn secret_of(account: &str) -> String {
 /// A running double.
 pub(crate) struct S3Double {
     shared: Arc<Shared>,
-    endpoint: String,
+    server: Loopback,
     region: String,
-    runtime: Option<tokio::runtime::Runtime>,
-}
-
-impl Drop for S3Double {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // waits for nothing, so that it may happen within another runtime
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl S3Double {
@@ -180,7 +161,7 @@ impl S3Double {
 
     /// Its URL.
     pub(crate) fn endpoint(&self) -> &str {
-        &self.endpoint
+        self.server.endpoint()
     }
 
     /// The access key of the account that is always there.
@@ -201,7 +182,7 @@ impl S3Double {
     /// [`S3Double::env`] for another account.
     pub(crate) fn env_of(&self, account: &str) -> Vec<(String, String)> {
         [
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_ENDPOINT_URL", self.endpoint().to_owned()),
             ("AWS_ACCESS_KEY_ID", account.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret_of(account)),
             ("AWS_REGION", self.region.clone()),

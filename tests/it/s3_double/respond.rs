@@ -1,7 +1,5 @@
 //! How faults change answers.
 
-use std::fmt;
-
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Response, header};
@@ -9,20 +7,9 @@ use s3s::Body;
 use s3s::dto::StreamingBlob;
 
 use super::faults::Action;
+use crate::loopback::Broken;
 
 const WRONG_ETAG: &str = "00000000000000000000000000000000";
-
-/// Ends a connection.
-#[derive(Debug)]
-pub(crate) struct Broken;
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection is to break here")
-    }
-}
-
-impl std::error::Error for Broken {}
 
 /// The answer to a request that was not carried out.
 pub(crate) fn instead(action: &Action) -> Result<Response<Body>, Broken> {

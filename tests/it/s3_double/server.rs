@@ -1,6 +1,5 @@
 //! The server: what its parts share, and the HTTP around the S3 service.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -8,7 +7,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Request};
@@ -17,9 +15,10 @@ use super::access::Gate;
 use super::faults::Action;
 use super::log::{Log, Request, Slot, shown};
 use super::personality::Quirks;
-use super::respond::{Broken, after_commit, instead};
+use super::respond::{after_commit, instead};
 use super::service::Service;
 use super::state::State;
+use crate::loopback::{Broken, Loopback};
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -59,35 +58,13 @@ pub(crate) fn who<T>(req: &S3Request<T>) -> String {
         .unwrap_or_default()
 }
 
-/// Serves on a port of the system's choice until the runtime ends.
-pub(crate) fn serve(
-    runtime: &tokio::runtime::Runtime,
-    shared: Arc<Shared>,
-    accounts: SimpleAuth,
-) -> std::io::Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+/// Serves until it is dropped.
+pub(crate) fn serve(shared: Arc<Shared>, accounts: SimpleAuth) -> Loopback {
     let mut builder = S3ServiceBuilder::new(Service(shared.clone()));
     builder.set_auth(accounts);
     builder.set_access(Gate(shared.clone()));
     let service = builder.build();
-    runtime.spawn(async move {
-        let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-            return;
-        };
-        while let Ok((stream, _)) = listener.accept().await {
-            let (shared, service) = (shared.clone(), service.clone());
-            let answer =
-                hyper::service::service_fn(move |req| handle(shared.clone(), service.clone(), req));
-            tokio::spawn(async move {
-                let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // a connection that breaks is the client's to notice
-                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            });
-        }
-    });
-    Ok(address)
+    Loopback::start(move |req| handle(shared.clone(), service.clone(), req))
 }
 
 async fn handle(

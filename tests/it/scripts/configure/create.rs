@@ -3,6 +3,14 @@
 use super::{BLUE, configure, desk};
 use crate::support::{Desk, sample};
 
+/// The manifest of a new cluster in one zone.
+fn new_config(more: &[&str]) -> String {
+    let (desk, store) = desk();
+    let new = ["--zones", "eu-west-1a", "--kubernetes-version", "1.33.1"];
+    configure(&desk, &store, "n.example.com", &[&new, more].concat()).with(0);
+    desk.read("store/n.example.com/config")
+}
+
 #[test]
 fn a_new_cluster_has_what_kops_gives_it() {
     let desk = Desk::new();
@@ -123,17 +131,7 @@ spec: {machineType: m7i.large}
 
 #[test]
 fn cilium_with_etcd_of_its_own_has_a_cluster_for_it() {
-    let (desk, store) = desk();
-    let new = [
-        "--zones",
-        "eu-west-1a",
-        "--kubernetes-version",
-        "1.33.1",
-        "--networking",
-        "cilium-etcd",
-    ];
-    configure(&desk, &store, "n.example.com", &new).with(0);
-    let config = desk.read("store/n.example.com/config");
+    let config = new_config(&["--networking", "cilium-etcd"]);
     assert!(
         config.contains("    name: events\n")
             && config.contains("    name: cilium\n")
@@ -176,17 +174,7 @@ fn a_cluster_in_two_regions_is_refused() {
 
 #[test]
 fn with_names_in_public_dns_the_api_needs_no_load_balancer() {
-    let (desk, store) = desk();
-    let new = [
-        "--zones",
-        "eu-west-1a",
-        "--kubernetes-version",
-        "1.33.1",
-        "--dns",
-        "public",
-    ];
-    configure(&desk, &store, "n.example.com", &new).with(0);
-    let config = desk.read("store/n.example.com/config");
+    let config = new_config(&["--dns", "public"]);
     assert!(config.contains("  api:\n    dns: {}\n"), "{config}");
 }
 
