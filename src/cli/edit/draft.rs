@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::again::again;
 use super::folder;
-use super::notes::{self, Note};
+use super::notes;
+use super::report::Problem;
 use crate::cli::context::arguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::merge::document::LARGEST;
@@ -119,13 +120,18 @@ impl Draft {
         self.write_origin()
     }
 
-    /// Writes the text for the person, below notes if there are any.
-    pub(super) fn show(&mut self, notes: Option<(&str, &[Note])>) -> Result<(), Failure> {
-        self.has_notes = notes.is_some();
-        match notes {
-            Some((title, notes)) => self.write(&notes::put(&self.text, title, notes)),
-            None => self.write(&self.text),
-        }
+    /// Writes the text for the person, below what is wrong with it. The file gets another name
+    /// then: an editor that goes to where it was last in a file would pass over what is told.
+    pub(super) fn show(&mut self, problem: Option<&Problem>) -> Result<(), Failure> {
+        self.has_notes = problem.is_some();
+        let Some(Problem { title, notes, .. }) = problem else {
+            return self.write(&self.text);
+        };
+        self.write(&notes::put(&self.text, title, notes))?;
+        let next = self.file.with_file_name(next(&self.file));
+        rename(&self.file, &next).map_err(|error| cannot("rename", &self.file, &error))?;
+        self.file = next;
+        Ok(())
     }
 
     /// Takes over what the person wrote.
@@ -137,6 +143,12 @@ impl Draft {
             text
         };
         Ok(())
+    }
+
+    /// Whether there is nothing to see in the text.
+    pub(super) fn is_empty(&self) -> bool {
+        let blank = ['\u{feff}', ' ', '\t', '\r', '\n'];
+        self.text.trim_matches(blank).is_empty()
     }
 
     fn is_changed(&self) -> bool {
@@ -222,8 +234,23 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| failed(&format!("it is no UTF-8 text: {error}")))
 }
 
-/// Writes a file whole: what was there is there until the new text is on the disk.
+/// The name of the file in the next round: `NAME.try-2.yaml` after `NAME.yaml`.
+fn next(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let (stem, round) = stem
+        .rsplit_once(".try-")
+        .and_then(|(stem, round)| Some((stem, round.parse::<u32>().ok()?)))
+        .unwrap_or((&stem, 1));
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    format!("{stem}.try-{}.{ending}", round.saturating_add(1))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the drafts' own files")]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Writes a file whole: what was there is there until the new text is on the disk.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
@@ -236,10 +263,26 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         .open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    rename(&temporary, path)
 }
 
 pub(super) fn cannot(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
     let message = format!("cannot {verb} {}: {error}", path.display());
     Failure::new(Exit::FAILED, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_round_has_a_file_of_another_name() {
+        for (name, expected) in [
+            ("/f/a.example.com.yaml", "a.example.com.try-2.yaml"),
+            ("/f/a.example.com.try-2.yaml", "a.example.com.try-3.yaml"),
+            ("/f/a.try-x.json", "a.try-x.try-2.json"),
+        ] {
+            assert_eq!(next(Path::new(name)), expected);
+        }
+    }
 }

@@ -34,17 +34,18 @@ use target::{Target, What};
 /// How often a program in the place of a person may try.
 const ROUNDS: usize = 10;
 
-/// An editor that ends sooner than this had no person before it, or still has: some leave a window
-/// open and end.
+/// An editor that ends sooner than this is a program without a person before it, or has left a
+/// window open.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Changes a cluster, an instance group or any other object in an editor.
 ///
 /// The editor is what `KSTATE_EDITOR`, `VISUAL` or `EDITOR` says, a command with arguments that no
-/// shell sees, else vi. A cluster and an instance group are checked before they are written: what is wrong is
-/// told at the top of the text, and the editor opens again. What somebody else changed meanwhile
-/// is merged; when both changed the same, the editor opens with both, between conflict markers.
-/// The lock of the store is taken only while the text is written.
+/// shell sees, else vi. A cluster and an instance group are checked before they are written, a
+/// YAML file for its syntax: what is wrong is told at the top of the text, and the editor opens
+/// again. What somebody else changed meanwhile is merged; when both changed the same, the editor
+/// opens with both, between conflict markers. The lock of the store is taken only while the text
+/// is written.
 ///
 /// Whatever goes wrong, the text is kept, and it is told where. Save an empty text to give up.
 #[derive(Args)]
@@ -77,9 +78,6 @@ pub(super) struct Edit {
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = units::duration)]
     lock_wait: Duration,
 }
-
-/// What is said of a text that is left as it was.
-const UNCHANGED: &str = "Edit cancelled: no changes made";
 
 /// How an edit ended well.
 enum Outcome {
@@ -172,62 +170,50 @@ impl Edit {
             None => None,
         };
         let mut hasty = 0;
-        while hasty < ROUNDS {
-            let notes = problem
-                .as_ref()
-                .map(|problem| (problem.title.as_str(), &problem.notes[..]));
-            draft.show(notes)?;
+        loop {
+            draft.show(problem.as_ref())?;
             let before = draft.text.clone();
             let started = Instant::now();
             let edited = io.block_on(editor.edit(draft.file(), context.json));
+            let is_too_soon = is_person && started.elapsed() < AT_ONCE;
             let taken = draft.take();
             edited?;
             taken?;
-            let is_too_soon = is_person && started.elapsed() < AT_ONCE;
-            hasty = if is_person && !is_too_soon {
-                0
-            } else {
-                hasty + 1
-            };
-            let is_empty = draft
-                .text
-                .trim_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
-                .is_empty();
             match &problem {
                 _ if draft.text == draft.origin.text && is_too_soon => {
                     return Ok(Outcome::TooSoon);
                 }
                 _ if draft.text == draft.origin.text => {
-                    return Ok(Outcome::Nothing(UNCHANGED));
+                    return Ok(Outcome::Nothing("Edit cancelled: no changes made"));
                 }
-                None if is_empty && self.from.is_none() => {
+                None if draft.is_empty() && self.from.is_none() => {
                     return Ok(Outcome::Nothing("Edit cancelled: the text is empty"));
                 }
                 // What stood there before is not nothing.
-                problem if is_empty => {
+                problem if draft.is_empty() => {
                     draft.text = before;
-                    let code = problem
-                        .as_ref()
-                        .map_or(Exit::FAILED, |problem| problem.code);
+                    let code = problem.as_ref().map_or(Exit::FAILED, |it| it.code);
                     return Err(Failure::new(code, "given up: the text is empty"));
                 }
                 Some(problem) if draft.text == before => return Err(report.given_up(problem)?),
                 _ => {}
             }
-            match context.interruptible(self.write(report, draft))? {
+            let next = match context.interruptible(self.write(report, draft))? {
                 Attempt::Done(outcome) => return Ok(outcome),
-                // A program that changed the text would do so to the other side's changes, too.
-                Attempt::Again(problem) if problem.code == Exit::CONFLICT && !is_person => {
-                    return Err(report.given_up(&problem)?);
-                }
-                Attempt::Again(next) => problem = Some(next),
+                Attempt::Again(next) => next,
+            };
+            // A program that changed the text would do so to the other side's changes, too.
+            if next.code == Exit::CONFLICT && !is_person {
+                return Err(report.given_up(&next)?);
             }
+            let is_program = is_too_soon || !is_person;
+            hasty = if is_program { hasty + 1 } else { 0 };
+            if hasty == ROUNDS {
+                let rounds = format!("it is still wrong after {ROUNDS} rounds of the editor");
+                return Err(report.given_up(&next)?.hint(rounds));
+            }
+            problem = Some(next);
         }
-        let rounds = format!("it is still wrong after {ROUNDS} rounds of the editor");
-        Err(match &problem {
-            Some(problem) => report.given_up(problem)?.hint(rounds),
-            None => Failure::new(Exit::FAILED, rounds),
-        })
     }
 
     /// What is wrong with the text, if anything is.

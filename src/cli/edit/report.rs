@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use serde_yaml::Value;
 
+use super::Outcome;
 use super::notes::{Note, hunks};
 use super::target::Target;
-use super::{Outcome, UNCHANGED};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{print_json, show_operations};
@@ -177,7 +177,7 @@ impl Report<'_> {
                 print_json(&self.json(false, false))
             }
             Outcome::Nothing(why) => self.say(why),
-            Outcome::TooSoon => self.say(UNCHANGED),
+            Outcome::TooSoon => self.say("Nothing is written"),
             Outcome::Written {
                 text,
                 merged,

@@ -188,13 +188,17 @@ impl Target {
                 }
             }
             What::File => {
-                let names = self.names("", false).await?;
+                // Where there is no folder either there is no name in it.
+                let names = self.names("", false).await.unwrap_or_default();
                 let near = did_you_mean(self.key.name(), names.iter().map(String::as_str));
-                let message = format!("there is no {}{near}", self.url());
-                return Ok(Failure::new(Exit::FAILED, message).hint(format!(
-                    "kstate cp - {} makes one of standard input",
-                    self.url()
-                )));
+                let url = self.url();
+                let failure = Failure::new(Exit::FAILED, format!("there is no {url}{near}"));
+                let failure =
+                    failure.hint(format!("kstate cp - {url} makes one of standard input"));
+                if url.contains("://") {
+                    return Ok(failure);
+                }
+                return Ok(failure.and_hint("state:PATH is a file in the state store"));
             }
         };
         let told = names

@@ -304,6 +304,10 @@ fn what_is_no_text_or_not_there_is_refused_before_the_editor() {
             "did you mean 'config'",
         ),
         (&["edit", "state:none/x"], "there is no "),
+        (
+            &["edit", "blue.k8s.example.com/config"],
+            "state:PATH is a file in the state store",
+        ),
     ] {
         edit(&desk, "true", args).with(1).says(words);
     }
