@@ -156,6 +156,9 @@ fn no_cluster(document: &Document, label: &str) -> crate::store::Error {
         );
     };
     let message = match text_at(value, "kind") {
+        Some(kind) if kind.eq_ignore_ascii_case("Cluster") => {
+            format!("kind is '{kind}', which kOps doesn't know: write Cluster")
+        }
         Some(kind) => format!("holds a {kind}, not a Cluster"),
         None => "holds no Cluster: it has no 'kind'".to_owned(),
     };
@@ -260,6 +263,10 @@ spec:
             (
                 "a: 1\nkind: Keyset\n".to_owned(),
                 "line 2, column 7: holds a Keyset, not a Cluster",
+            ),
+            (
+                "kind: cluster\n".to_owned(),
+                "kind is 'cluster', which kOps doesn't know: write Cluster",
             ),
             (
                 format!("{head}---\n{head}"),
