@@ -13,7 +13,7 @@ local kstate = kstate
 local config, log, yaml = kstate.config, kstate.log, kstate.yaml
 local args, Cluster, new = require("lib.args"), require("lib.cluster"), require("lib.new_cluster")
 local add_zones, addons = require("lib.zones"), require("lib.addons")
-local list, made, refuse, table_of = args.list, Cluster.made, args.refuse, args.table_of
+local list, refuse, table_of = args.list, args.refuse, args.table_of
 
 -- How often all is done anew when somebody else was faster.
 local ATTEMPTS = 100
@@ -259,7 +259,7 @@ local function merge_file(cluster, path)
       file = cluster:add(kind, name, new.manifest(kind, name, nil, nil))
     end
     local how = { kind = kind, name = object.name, file = path, force_unknown = cluster.force_unknown }
-    cluster:put(file, made(config.merge, file.text, text, how))
+    cluster:put(file, args.asked(config.merge, file.text, text, how))
   end
 end
 

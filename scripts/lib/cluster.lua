@@ -10,17 +10,6 @@ Cluster.__index = Cluster
 
 local KEYS = { Cluster = "%s/config", InstanceGroup = "%s/instancegroup/%s", Addons = "%s/clusteraddons/%s" }
 
--- What a function of kstate makes of a text that a person gave; what it finds wrong is refused.
-function Cluster.made(make, ...)
-  local ok, text, paths, missed = pcall(make, ...)
-  if ok then
-    return text, paths, missed
-  elseif text.kind == "invalid" then
-    refuse(text.message, text.hint)
-  end
-  error(text, 0)
-end
-
 local function no_group(label, why)
   refuse(("%s is no instance group: %s"):format(label, why), "kOps can list no instance group while it is there: move it away, or delete it (kstate rm)")
 end
@@ -134,7 +123,7 @@ function Cluster:change(file, changes)
     return {}
   end
   changes.kind, changes.force_unknown = file.kind, self.force_unknown
-  local text, paths, missed = Cluster.made(config.change, file.text, changes)
+  local text, paths, missed = args.asked(config.change, file.text, changes)
   self:put(file, text, paths)
   return missed
 end
