@@ -56,9 +56,9 @@ impl<S: Service> Double<S> {
             log: Mutex::default(),
             script: Mutex::default(),
         });
-        let served = Arc::clone(&shared);
+        let answering = Arc::clone(&shared);
         let server = Loopback::start(move |request| {
-            let shared = Arc::clone(&served);
+            let shared = Arc::clone(&answering);
             async move { handle(&shared, request).await }
         });
         Self { shared, server }
