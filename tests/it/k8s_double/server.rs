@@ -73,7 +73,12 @@ async fn handle(
             return Ok(plain(&shared, *code, text, *after));
         }
         Some(Action::Reset) => return Err(Broken),
-        Some(Action::Call(hook)) => hook(),
+        // It may ask this server itself, which needs the thread that answers.
+        Some(Action::Call(hook)) => {
+            let hook = Arc::clone(hook);
+            let called = tokio::task::spawn_blocking(move || hook()).await;
+            called.map_err(|_| Broken)?;
+        }
         _ => {}
     }
     let Some(form) = form else {
