@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::backend::register;
 use super::exit::{Exit, Failure};
-use super::{Global, backends, permissions};
+use super::{Global, permissions};
 use crate::config::mask::{mask, mask_args};
 use crate::config::settings::Settings;
 use crate::config::state_store::{self, Inputs, Resolution, Warning};
+use crate::lua::backend::Served;
 use crate::session::{Mode, Session, journal};
 use crate::store::registry::{Env, Registry};
 use crate::store::{Key, Store, StoreUrl};
@@ -30,6 +32,8 @@ pub(super) struct Context {
     pub(super) journal: Option<journal::Settings>,
     wants_journal: bool,
     warned: Once,
+    /// The backends that are written in Lua.
+    pub(super) backends: Vec<Served>,
     runtime: Option<Runtime>,
 }
 
@@ -45,7 +49,7 @@ impl Context {
                 Failure::new(Exit::FAILED, format!("cannot start threads: {error}"))
             })?;
         let registry = Arc::new(Registry::new(env));
-        backends::register(&registry, &settings, &global.backend, runtime.handle())?;
+        let backends = register(&registry, &settings, &global.backend, runtime.handle())?;
         let mut context = Self {
             settings,
             inputs: Inputs {
@@ -59,6 +63,7 @@ impl Context {
             journal,
             wants_journal: !global.no_journal,
             warned: Once::new(),
+            backends,
             runtime: Some(runtime),
         };
         let grants = permissions::grants(&context, &global.stores, &global.script)?;

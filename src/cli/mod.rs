@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod apply;
-mod backends;
+mod backend;
 mod cat;
 mod config;
 mod context;
@@ -124,6 +124,8 @@ enum Command {
     Diff(diff::Diff),
     /// Show where the state store is
     Config(config::Config),
+    /// Look at the kinds of stores, and test whether a store keeps its word
+    Backend(backend::Backend),
     /// See who holds the locks of a store, and break one
     Lock(lock::Lock),
 }
@@ -197,6 +199,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Rm(rm) => rm.run(context).await,
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
+        Command::Backend(backend) => backend.run(context).await,
         Command::Lock(lock) => lock.run(context).await,
     };
     output::show_operations(context)?;

@@ -16,18 +16,27 @@ pub(crate) struct Progress(ProgressBar);
 impl Progress {
     /// A bar when standard error is a terminal and `wanted`, else an observer that shows nothing.
     pub(crate) fn observer(wanted: bool) -> Arc<dyn Observer> {
-        if !wanted || !std::io::stderr().is_terminal() {
-            return Arc::new(());
+        match spinner(wanted) {
+            bar if bar.is_hidden() => Arc::new(()),
+            bar => Arc::new(Self(bar)),
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(spinner());
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Arc::new(Self(bar))
     }
 }
 
+/// What turns on standard error while something is done; hidden where that is no terminal, or
+/// when it isn't `wanted`.
+pub(crate) fn spinner(wanted: bool) -> ProgressBar {
+    if !wanted || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(turning());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
 /// An unreadable template would be a mistake of ours; the default style still shows progress.
-fn spinner() -> ProgressStyle {
+fn turning() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -39,7 +48,7 @@ fn filled() -> ProgressStyle {
 
 impl Observer for Progress {
     fn started(&self) {
-        self.0.set_style(spinner());
+        self.0.set_style(turning());
         self.0.set_message("listing");
         self.0.set_position(0);
     }

@@ -12,9 +12,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
+use super::registry::Kind;
 use super::{
     Algorithm, Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Listing,
     Meta, Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions,
+};
+
+/// What people need to know.
+pub(super) const KIND: Kind = Kind {
+    schemes: &["memfs"],
+    summary: "memory of this process, for trials and tests",
+    form: "NAME/PREFIX",
+    options: &[],
+    environment: &[],
 };
 
 /// How many entries a listing takes under one lock.

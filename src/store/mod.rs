@@ -38,7 +38,6 @@ pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
 pub use lease::{Lease, Leases};
-#[cfg(test)]
 pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
 

@@ -6,15 +6,38 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, k8s, mem, s3};
 
-/// The schemes that are served here, and that nothing else can serve.
-const OURS: [&str; 9] = [
-    "file", "memfs", "s3", "do", "scw", "linode", "hos", "gs", "k8s",
-];
+/// The kinds of stores that are served here, and whose schemes nothing else can serve.
+pub const KINDS: [Kind; 5] = [file::KIND, mem::KIND, s3::KIND, gs::KIND, k8s::KIND];
+
+/// What people need to know of a kind of store.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The schemes of its URLs.
+    pub schemes: &'static [&'static str],
+    /// What it is.
+    pub summary: &'static str,
+    /// What stands behind `scheme://` in a URL.
+    pub form: &'static str,
+    /// The options that its stores take.
+    pub options: &'static [&'static str],
+    /// The environment variables that it reads, and what for.
+    pub environment: &'static [(&'static str, &'static str)],
+}
+
+impl Kind {
+    /// The kind that serves a scheme; `None` when it is none of ours.
+    #[must_use]
+    pub fn of(scheme: &str) -> Option<Self> {
+        KINDS
+            .into_iter()
+            .find(|kind| kind.schemes.contains(&scheme))
+    }
+}
 
 /// Whether a scheme is served by one of our backends.
 #[must_use]
 pub fn is_ours(scheme: &str) -> bool {
-    OURS.contains(&scheme)
+    Kind::of(scheme).is_some()
 }
 
 /// Opens the stores of schemes that are not ours.
@@ -162,6 +185,9 @@ impl Registry {
         reason = "what a store wraps is opened beneath the session, as the store itself"
     )]
     pub fn open(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
+        if let Some(kind) = Kind::of(&url.scheme) {
+            url.takes_options(kind.options)?;
+        }
         match url.scheme.as_str() {
             "file" => Ok(Arc::new(file::FileStore::open(url)?)),
             "k8s" => Ok(Arc::new(self.k8s.open(url)?)),
@@ -178,7 +204,8 @@ impl Registry {
     fn unknown_scheme(&self, url: &StoreUrl) -> Error {
         let scheme = url.scheme.as_str();
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        let known = OURS.into_iter().chain(others.keys().map(String::as_str));
+        let ours = KINDS.into_iter().flat_map(|kind| kind.schemes);
+        let known = ours.copied().chain(others.keys().map(String::as_str));
         let known: Vec<_> = known.collect();
         let near = crate::text::did_you_mean(&scheme.to_ascii_lowercase(), known.iter().copied());
         Error::new(

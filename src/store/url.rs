@@ -126,7 +126,10 @@ impl StoreUrl {
             Some(name) => Err(
                 invalid(format!("{}:// has no option '{name}'", self.scheme))
                     .at(self, None)
-                    .hint(format!("its options are {}", known.join(", "))),
+                    .hint(match known {
+                        [] => "it has no options".to_owned(),
+                        _ => format!("its options are {}", known.join(", ")),
+                    }),
             ),
         }
     }

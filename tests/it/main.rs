@@ -9,6 +9,7 @@
     reason = "clippy allows these in test functions only, not in what they share; tests look at files"
 )]
 
+mod backend_command;
 mod backends;
 mod commands;
 mod edit;

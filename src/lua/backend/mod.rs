@@ -28,6 +28,6 @@ mod writing;
 pub use definition::{Definition, Kind, StoreOption};
 pub use instance::Limits;
 pub(super) use object::{BackendObject, CLASS};
-pub use plugin::Plugin;
+pub use plugin::{Plugin, Served};
 pub(super) use sending::{Chunk, Part, Sending};
 pub(super) use serve::Clock;

@@ -31,6 +31,14 @@ pub struct Plugin {
     instances: Mutex<HashMap<Name, Arc<Instance>>>,
 }
 
+/// A backend that serves.
+pub struct Served {
+    /// The backend.
+    pub plugin: Arc<Plugin>,
+    /// Those of its schemes that it serves.
+    pub schemes: Vec<String>,
+}
+
 /// What tells the stores of a backend apart.
 type Name = (String, String, UrlOptions);
 
@@ -105,26 +113,29 @@ impl Plugin {
     ///
     /// # Errors
     /// As [`Registry::register`].
-    pub fn register(self, registry: &Registry) -> Result<()> {
-        Arc::new(self).add(registry, |_| true)
+    pub fn register(self, registry: &Registry) -> Result<Served> {
+        self.serve(registry, |_| true)
     }
 
     /// As [`register`](Self::register), without the schemes that are served already.
     ///
     /// # Errors
     /// As [`register`](Self::register).
-    pub fn register_free(self, registry: &Registry) -> Result<()> {
-        Arc::new(self).add(registry, |scheme| !registry.serves(scheme))
+    pub fn register_free(self, registry: &Registry) -> Result<Served> {
+        self.serve(registry, |scheme| !registry.serves(scheme))
     }
 
-    fn add(self: Arc<Self>, registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
-        for scheme in self.definition.schemes.iter().filter(|one| is_wanted(one)) {
-            let opener: Arc<dyn Opener> = Arc::clone(&self) as _;
+    fn serve(self, registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Result<Served> {
+        let plugin = Arc::new(self);
+        let mut schemes = plugin.definition.schemes.clone();
+        schemes.retain(|scheme| is_wanted(scheme));
+        for scheme in &schemes {
+            let opener: Arc<dyn Opener> = Arc::clone(&plugin) as _;
             registry
                 .register(scheme, opener)
-                .map_err(|error| error.at(&self.file, None))?;
+                .map_err(|error| error.at(&plugin.file, None))?;
         }
-        Ok(())
+        Ok(Served { plugin, schemes })
     }
 
     /// A panic elsewhere can't leave the map half-changed: each change is one call.

@@ -5,6 +5,7 @@
 //! except that it must say so: a precondition that can't be checked is refused, never ignored.
 
 mod bodies;
+mod claims;
 mod conditions;
 mod copies;
 mod keys;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
+pub use claims::{CLAIMS, Claim, Proof, Said};
 use scene::{Scene, Stop, Verdict};
 
 use super::{Entry, Error, ErrorKind, ListOptions, Result, Store, is_reserved};
@@ -132,11 +134,20 @@ type Named = (&'static str, fn(Scene) -> BoxFuture<'static, Verdict>);
 const EMPTY: &str = "the place is empty before, so that nothing of value can be lost";
 const EMPTIED: &str = "the place is empty again afterwards";
 
-/// Runs all checks, one after the other, each in an empty store. Whatever the place holds
+/// As [`run_telling`], without a word.
+pub async fn run(store: Arc<dyn Store>, options: Options) -> Report {
+    run_telling(store, options, |_| ()).await
+}
+
+/// Runs all checks, one after the other, each in an empty store; `begins` is told of each one. Whatever the place holds
 /// afterwards is deleted between the checks, so it must be a scratch place that nobody else
 /// writes to: where it holds anything beforehand the suite touches nothing and fails. kstate's
 /// own objects ([`RESERVED`](super::RESERVED)) don't count and stay.
-pub async fn run(store: Arc<dyn Store>, options: Options) -> Report {
+pub async fn run_telling(
+    store: Arc<dyn Store>,
+    options: Options,
+    mut begins: impl FnMut(&'static str),
+) -> Report {
     let mut report = Report {
         store: store.url().to_owned(),
         checks: Vec::new(),
@@ -164,6 +175,7 @@ pub async fn run(store: Arc<dyn Store>, options: Options) -> Report {
     };
     let mut emptied = Ok(());
     for (name, check) in groups.into_iter().flatten() {
+        begins(name);
         let outcome = outcome(patiently(&scene, *check).await);
         report.checks.push(Check { name, outcome });
         emptied = emptied.and(clear(&store).await.map_err(Stop::from));

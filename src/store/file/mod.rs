@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::registry::Kind;
 use super::{
     Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object, Place,
     Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
@@ -30,6 +31,15 @@ use list::Walk;
 use stage::Staged;
 use tree::{Tree, is_staging};
 use trouble::{Context, Trouble};
+
+/// What people need to know.
+pub(super) const KIND: Kind = Kind {
+    schemes: &["file"],
+    summary: "a folder of this machine, laid out as kOps lays it out",
+    form: "/PATH, or the path alone",
+    options: &[],
+    environment: &[],
+};
 
 /// The longest path in bytes: `PATH_MAX` of Linux without its NUL and the leading slash.
 const MAX_PATH: usize = 4094;

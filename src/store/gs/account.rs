@@ -72,9 +72,8 @@ impl Clients {
     /// Opens the store at a URL; nothing is asked of the network.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when an option is none of Google's, or the endpoint is no URL.
+    /// [`ErrorKind::Invalid`] when the endpoint is no URL.
     pub fn open(&self, url: &StoreUrl) -> Result<GsStore> {
-        url.takes_options(&["endpoint", "credentials_file"])?;
         let settings = self.settings(url)?;
         let client = self.http()?;
         let account = Arc::clone(

@@ -25,6 +25,7 @@ use self::meta::Resource;
 use self::read::Wanted;
 use self::write::if_generation;
 use super::folder::Folder;
+use super::registry::Kind;
 use super::rest::{Answer, Call, Failure, Site, encoded, query};
 use super::{
     Algorithm, Body, Capabilities, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object,
@@ -32,6 +33,24 @@ use super::{
 };
 
 pub use self::account::Clients;
+
+/// What people need to know.
+pub(super) const KIND: Kind = Kind {
+    schemes: &["gs"],
+    summary: "Google Cloud Storage",
+    form: "BUCKET/PREFIX",
+    options: &["endpoint", "credentials_file"],
+    environment: &[
+        (
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "the credentials' file, before what gcloud keeps and what the machine is",
+        ),
+        (
+            "STORAGE_EMULATOR_HOST",
+            "an emulator, asked without credentials",
+        ),
+    ],
+};
 
 /// The longest name of an object in bytes, the store's own prefix included:
 /// <https://docs.cloud.google.com/storage/docs/objects#naming>.

@@ -27,6 +27,7 @@ use async_trait::async_trait;
 
 use self::client::Account;
 use super::folder::Folder;
+use super::registry::Kind;
 use super::{
     Algorithm, Body, Capabilities, Error, Key, Leases, ListOptions, Listing, Meta, Object, Place,
     Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
@@ -34,6 +35,24 @@ use super::{
 
 pub use self::client::{Clients, Tuning};
 pub use self::rbac::rbac;
+
+/// What people need to know.
+pub(super) const KIND: Kind = Kind {
+    schemes: &["k8s"],
+    summary: "Secrets of a Kubernetes namespace",
+    form: "[CONTEXT]/NAMESPACE/PREFIX",
+    options: &["context", "kubeconfig"],
+    environment: &[
+        (
+            "KUBECONFIG",
+            "the kubeconfig files; default: ~/.kube/config",
+        ),
+        (
+            "KUBERNETES_SERVICE_HOST",
+            "set within a cluster, where the service account is used when there is no kubeconfig",
+        ),
+    ],
+};
 
 /// The longest key in bytes, the store's own prefix included. All annotations of an object may
 /// have 256 KiB.

@@ -31,7 +31,7 @@ use self::encryption::Rule;
 use self::error::{Call, Failure};
 use self::settings::Region;
 use super::folder::Folder;
-use super::registry::Env;
+use super::registry::{Env, Kind};
 use super::{
     Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Key, ListOptions, Listing, Meta,
     Object, Place, Precondition, ReadOptions, Result, Store, StoreUrl, Tag, WriteOptions, mark,
@@ -39,6 +39,44 @@ use super::{
 };
 
 pub use self::client::{Clients, Tuning};
+
+/// What people need to know.
+pub(super) const KIND: Kind = Kind {
+    schemes: &["s3", "do", "scw", "linode", "hos"],
+    summary: "Amazon S3, and services that speak as it does: DigitalOcean's Spaces, Scaleway, \
+              Linode, Hetzner, Ceph and others",
+    form: "BUCKET/PREFIX",
+    options: &[
+        "profile",
+        "region",
+        "endpoint",
+        "role_arn",
+        "external_id",
+        "access_key_env",
+        "secret_key_env",
+        "path_style",
+        "acl",
+        "sse",
+        "sse_kms_key_id",
+    ],
+    environment: &[
+        ("AWS_PROFILE", "the profile of the AWS configuration files"),
+        (
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN",
+            "keys, before what the profile, the web identity or the machine gives",
+        ),
+        ("AWS_REGION, AWS_DEFAULT_REGION", "the region"),
+        (
+            "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL",
+            "another service, with AWS's credentials",
+        ),
+        (
+            "S3_ENDPOINT, S3_REGION, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY",
+            "another service with its own keys, as in kOps",
+        ),
+        ("KOPS_STATE_S3_ACL", "the canned ACL of what is written"),
+    ],
+};
 
 /// The longest name of an object in bytes, the store's own prefix included:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>.

@@ -391,7 +391,7 @@ fn what_is_no_backend_is_told_before_it_is_run() {
         crate::lua::Source::new("bad.lua", ours),
         crate::session::permissions::Grants::default(),
     );
-    let error = plugin.unwrap().register(&bench.registry).unwrap_err();
+    let error = plugin.unwrap().register(&bench.registry).err().unwrap();
     assert!(
         error.message().contains("kstate's own stores have it"),
         "{error}"

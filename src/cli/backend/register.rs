@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
 
-use super::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure};
 use crate::config::settings::Settings;
-use crate::lua::backend::Plugin;
+use crate::lua::backend::{Plugin, Served};
 use crate::lua::{ScriptError, Source};
 use crate::scripts;
 use crate::session::permissions::{Grants, Origin};
 use crate::store::registry::Registry;
 
-/// Lets a registry open the stores of all of them. None is run for that.
-pub(super) fn register(
+/// Lets a registry open the stores of all of them, and tells which serve. None is run for that.
+pub(in crate::cli) fn register(
     registry: &Registry,
     settings: &Settings,
     files: &[PathBuf],
     io: &Handle,
-) -> Result<(), Failure> {
+) -> Result<Vec<Served>, Failure> {
+    let mut served = Vec::new();
     let known = Known {
         registry,
         settings,
@@ -27,7 +28,7 @@ pub(super) fn register(
     };
     for file in files {
         let plugin = known.read(file).map_err(|error| told(&error))?;
-        plugin.register(registry)?;
+        served.push(plugin.register(registry)?);
     }
     for (scheme, settings) in &settings.backends {
         let Some(file) = settings
@@ -44,7 +45,7 @@ pub(super) fn register(
                 "{file} is no backend for {scheme}://, as kstate's configuration says"
             )));
         }
-        plugin.register(registry)?;
+        served.push(plugin.register(registry)?);
     }
     let found = scripts::backend_files(registry.env()).unwrap_or_else(|error| {
         tracing::warn!("the folder of backends can't be read: {error}");
@@ -53,14 +54,15 @@ pub(super) fn register(
     for file in found {
         // One that is broken must not stand in the way of every other store.
         match known.read(&file) {
-            Ok(plugin) => known.add(plugin),
+            Ok(plugin) => served.extend(known.add(plugin)),
             Err(error) => tracing::warn!("a backend is left out: {error}"),
         }
     }
     for source in scripts::backends() {
-        known.add(known.plugin(source).map_err(|error| told(&error))?);
+        let plugin = known.plugin(source).map_err(|error| told(&error))?;
+        served.extend(known.add(plugin));
     }
-    Ok(())
+    Ok(served)
 }
 
 fn told(error: &ScriptError) -> Failure {
@@ -98,9 +100,13 @@ impl Known<'_> {
     }
 
     /// Adds one unless all of its schemes have been taken by what comes first.
-    fn add(&self, plugin: Plugin) {
-        if let Err(error) = plugin.register_free(self.registry) {
-            tracing::warn!("a backend is left out: {error}");
+    fn add(&self, plugin: Plugin) -> Option<Served> {
+        match plugin.register_free(self.registry) {
+            Ok(served) => (!served.schemes.is_empty()).then_some(served),
+            Err(error) => {
+                tracing::warn!("a backend is left out: {error}");
+                None
+            }
         }
     }
 }
