@@ -26,6 +26,9 @@ local REGISTRY = { "config", "instancegroup/**", "clusteraddons/**" }
 local BACKUPS = { "**/_etcd_backup.meta", "**/etcd.backup.gz" }
 local NOT_COPIED = { all = {}, control = BACKUPS, none = { "backups/**", MARKERS[1], MARKERS[2], BACKUPS[1], BACKUPS[2] } }
 
+-- The stores from which kOps can run a cluster.
+local KOPS_READS = { s3 = true, ["do"] = true, scw = true, linode = true, hos = true, gs = true, azureblob = true, swift = true }
+
 local function same(place, other)
   return config.below(place, other) == ""
 end
@@ -217,6 +220,29 @@ local function check_stores(from, to)
     log.warn(to:url() .. " doesn't honour conditional writes: don't let anybody else write to it during the move")
   end
   return honours
+end
+
+-- What lies beside the bytes at the old place and doesn't come along.
+local function not_carried(from, to)
+  local can = from:capabilities()
+  local lost = can.beside
+  if can.metadata and not to:capabilities().metadata then
+    lost[#lost + 1] = "content types and user metadata"
+  end
+  return kstate.array(lost)
+end
+
+local function warn_of_change(from, to)
+  local old, new = config.scheme(from:url()), config.scheme(to:url())
+  if not KOPS_READS[new] then
+    log.warn(("kOps can't run a cluster from %s: the copy is one to keep, to test with, or to move on"):format(to:url()))
+  end
+  local lost = not_carried(from, to)
+  if #lost > 0 then
+    local say = old == new and log.info or log.warn
+    say(("not carried from %s: %s; %s has its own rules for such things"):format(from:url(), table.concat(lost, ", "), to:url()))
+  end
+  return lost
 end
 
 -- 2 to 4: copy, agree, verify -----------------------------------------------------------------
@@ -448,6 +474,7 @@ local function result_of(cluster)
 end
 
 local function run(ctx, from, to, honours)
+  local lost = warn_of_change(from, to)
   local todo, refused = look(ctx, from, to)
   local moved, results, failure = {}, kstate.array({}), nil
   if #refused == 0 then
@@ -470,7 +497,7 @@ local function run(ctx, from, to, honours)
     file, failure = updated and result or nil, not updated and result or nil
   end
   if ctx.flags.json then
-    print(kstate.json.encode({ moved = results, refused = refused, updated_file = file }))
+    print(kstate.json.encode({ moved = results, refused = refused, not_carried = lost, updated_file = file }))
   elseif #moved > 0 then
     say_next(ctx, from, to, moved, file)
   elseif all then

@@ -246,6 +246,12 @@ function Store:diff(target, options) end
 ---@return string # `"same"`, `"contains"`, `"inside"` or `"apart"`
 function Store:relation(target) end
 
+---Returns what the store says that it can do.
+---
+---By the names of `kstate backend show KIND --json`; what has no limit is left out. `beside` lists what an object has there beside its bytes, content type and user metadata, and that no copy to another kind of store takes along.
+---@return table # `if_absent`, `if_match`, `metadata`, `max_size` …, and `beside`
+function Store:capabilities() end
+
 ---Finds out whether the store can be written and honours conditional writes.
 ---
 ---Writes and deletes one small object below `.kstate/`.

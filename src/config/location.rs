@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::StoreUrl;
+use crate::store::{StoreUrl, split_authority};
 
 /// A place that a manifest names: a URL or a path, without what makes no difference (a trailing
 /// slash, `file://`, options). Prints as kOps writes it: a bare path for a file store.
@@ -28,7 +28,7 @@ impl Location {
             };
         }
         let rest = rest.split('?').next().unwrap_or(rest);
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (authority, path) = split_authority(scheme, rest);
         Self {
             scheme: scheme.to_owned(),
             authority: authority.to_owned(),
@@ -140,6 +140,8 @@ mod tests {
             ("s3://b?region=x", "s3://b/c", Some("c")),
             ("s3://b/pro", "s3://b/prod", None),
             ("s3://b", "s3://bb", None),
+            ("k8s:///ns", "k8s:///ns/x/c", Some("x/c")),
+            ("k8s:///ns", "k8s://ctx/ns/c", None),
             ("s3://b", "do://b/c", None),
             ("s3://b/c", "s3://b", None),
             ("/srv/s", "file:///srv/s/c", Some("c")),
@@ -156,6 +158,8 @@ mod tests {
         for (text, shown) in [
             ("file:///srv/s/", "/srv/s"),
             ("s3://b/", "s3://b"),
+            ("k8s:///ns/", "k8s:///ns"),
+            ("k8s:///ns/x/", "k8s:///ns/x"),
             ("s3://b/x/?profile=p", "s3://b/x"),
             ("/", "/"),
             ("rel/x", "rel/x"),
@@ -194,6 +198,9 @@ mod tests {
         ] {
             assert_eq!(bucket.is_named_in(text), named, "{text}");
         }
+        let namespace = Location::parse("k8s:///state/c.example.com");
+        assert!(namespace.is_mentioned_in("kstate ls k8s:///state"));
+        assert!(!namespace.is_mentioned_in("https://example.com/x:y"));
         let folder = Location::parse("/srv/state");
         assert!(folder.is_mentioned_in("cat /srv/state/c/config"));
         assert!(!folder.is_mentioned_in("cat /srv/state2 /mnt/srv/state"));

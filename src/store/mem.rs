@@ -24,6 +24,7 @@ pub(super) const KIND: Kind = Kind {
     summary: "memory of this process, for trials and tests",
     form: "NAME/PREFIX",
     options: &[],
+    beside: &[],
     environment: &[],
 };
 

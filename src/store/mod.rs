@@ -38,7 +38,7 @@ pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
 pub use lease::{Lease, Leases};
-pub(crate) use url::OPTIONS;
+pub(crate) use url::{OPTIONS, split_authority};
 pub use url::{StoreUrl, UrlOptions};
 
 /// The folder below a store's top that is kstate's own: probes, locks, half-written files.

@@ -20,6 +20,9 @@ pub struct Kind {
     pub form: &'static str,
     /// The options that its stores take.
     pub options: &'static [&'static str],
+    /// What an object has there beside its bytes, content type and user metadata: no copy to
+    /// another kind of store takes it along.
+    pub beside: &'static [&'static str],
     /// The environment variables that it reads, and what for.
     pub environment: &'static [(&'static str, &'static str)],
 }

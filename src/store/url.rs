@@ -208,7 +208,7 @@ impl std::str::FromStr for StoreUrl {
 }
 
 /// Splits what names the bucket from the folder in it.
-fn split_authority<'a>(scheme: &str, location: &'a str) -> (&'a str, &'a str) {
+pub(crate) fn split_authority<'a>(scheme: &str, location: &'a str) -> (&'a str, &'a str) {
     let segments = if scheme == "k8s" { 2 } else { 1 };
     match location.match_indices('/').nth(segments - 1) {
         Some((at, _)) => (&location[..at], &location[at + 1..]),

@@ -3,6 +3,7 @@
 use super::cluster::short;
 use super::report::{Report, at};
 use crate::config::SCHEMES;
+use crate::store::split_authority;
 use crate::text::did_you_mean;
 
 /// The form of `spec.configBase`; which tree that is, is looked at where the store is at hand.
@@ -46,7 +47,7 @@ fn form(base: &str) -> Result<(), (String, String)> {
     if rest.split('/').any(|segment| segment == "..") {
         return Err(("has a '..' in it".to_owned(), example()));
     }
-    if scheme != "file" && rest.split('/').next() == Some("") {
+    if scheme != "file" && split_authority(scheme, rest).0.trim_matches('/').is_empty() {
         return Err(("names no bucket".to_owned(), example()));
     }
     Ok(())

@@ -38,6 +38,7 @@ pub(super) const KIND: Kind = Kind {
     summary: "a folder of this machine, laid out as kOps lays it out",
     form: "/PATH, or the path alone",
     options: &[],
+    beside: &["owners, modes and times"],
     environment: &[],
 };
 

@@ -40,6 +40,13 @@ pub(super) const KIND: Kind = Kind {
     summary: "Google Cloud Storage",
     form: "BUCKET/PREFIX",
     options: &["endpoint", "credentials_file"],
+    beside: &[
+        "ACLs",
+        "encryption keys (CMEK)",
+        "holds",
+        "storage classes",
+        "older generations",
+    ],
     environment: &[
         (
             "GOOGLE_APPLICATION_CREDENTIALS",

@@ -42,6 +42,7 @@ pub(super) const KIND: Kind = Kind {
     summary: "Secrets of a Kubernetes namespace",
     form: "[CONTEXT]/NAMESPACE/PREFIX",
     options: &["context", "kubeconfig"],
+    beside: &["labels and annotations of others"],
     environment: &[
         (
             "KUBECONFIG",

@@ -59,6 +59,13 @@ pub(super) const KIND: Kind = Kind {
         "sse",
         "sse_kms_key_id",
     ],
+    beside: &[
+        "ACLs",
+        "encryption settings (SSE)",
+        "tags, where the service itself can't copy",
+        "storage classes",
+        "older versions",
+    ],
     environment: &[
         ("AWS_PROFILE", "the profile of the AWS configuration files"),
         (

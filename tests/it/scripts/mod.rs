@@ -6,6 +6,7 @@ mod kill;
 mod move_bucket;
 mod refusals;
 mod retire_bucket;
+mod ring;
 mod two_trees;
 
 use std::process::Command;

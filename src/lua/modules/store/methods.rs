@@ -8,7 +8,7 @@ use super::handle::{Handle, key_of, of, options_of, or_conflict, own_key_of};
 use super::listing::{self, Listing};
 use super::lock::LOCK;
 use super::read::READ;
-use super::{convert, trees};
+use super::{abilities, convert, trees};
 use crate::lua::api::{Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::host::Profile;
@@ -36,7 +36,8 @@ pub(super) static CLASS: Class = Class {
         trees::SYNC,
         trees::DIFF,
         trees::RELATION,
-        trees::PROBE,
+        abilities::CAPABILITIES,
+        abilities::PROBE,
         LOCK,
     ],
     call: "",

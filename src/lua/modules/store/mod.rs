@@ -1,5 +1,6 @@
 //! `kstate.store`: opening stores, and what can be done with one.
 
+mod abilities;
 mod body;
 mod convert;
 pub(super) mod handle;

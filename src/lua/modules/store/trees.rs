@@ -1,7 +1,7 @@
 //! What a script can do with two stores.
 
 use futures::StreamExt;
-use mlua::{AnyUserData, Lua, Table, Value};
+use mlua::{AnyUserData, Lua, Value};
 use serde_json::json;
 
 use super::handle;
@@ -9,7 +9,7 @@ use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::data;
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
-use crate::store::{self, probe};
+use crate::store;
 use crate::transfer::{
     self, CONCURRENCY, CompareOptions, DeltaOptions, Evidence, Filter, Kind, Report, SyncOptions,
 };
@@ -236,32 +236,6 @@ assert(store:relation(store:at("a")) == "contains")
         })
     },
 };
-
-pub(super) const PROBE: Def = Def {
-    name: "Store:probe",
-    summary: "Finds out whether the store can be written and honours conditional writes.",
-    body: "Writes and deletes one small object below `.kstate/`.",
-    params: &[],
-    options: &[],
-    returns: &[(
-        "table",
-        "`if_absent` and `if_match`: whether a write that must fail was refused",
-    )],
-    errors: &[("permission_denied", "the store can't be written")],
-    permission: "",
-    since: "0.1.0",
-    example: "assert(kstate.store.open(\"memfs://probe\"):probe().if_absent)",
-    make: |def, lua| def.wait(lua, probe),
-};
-
-async fn probe(lua: Lua, this: AnyUserData) -> mlua::Result<Table> {
-    let store = handle::of(&this)?;
-    let verdict = vm::on_io(&lua, async move { probe::probe(&*store).await }).await??;
-    lua.create_table_from([
-        ("if_absent", verdict.if_absent),
-        ("if_match", verdict.if_match),
-    ])
-}
 
 fn patterns(options: &Options, name: &str) -> mlua::Result<Vec<String>> {
     Ok(options.get::<Vec<String>>(name)?.unwrap_or_default())

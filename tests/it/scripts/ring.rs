@@ -1,0 +1,82 @@
+//! `move_bucket` from each kind of store to the next, and back to where it began.
+
+use std::fmt::Write as _;
+
+use age::secrecy::ExposeSecret;
+
+use super::{MOVE, assert_moved};
+use crate::gs_double;
+use crate::k8s_double::K8sDouble;
+use crate::s3_double::S3Double;
+use crate::support::{Desk, Ended, clusters, sample, ten_clusters};
+
+/// The names of stores in kstate's configuration, and their URLs.
+const STORES: [(&str, &str); 4] = [
+    ("amazon", "s3://state/ring"),
+    ("google", "gs://bucket/ring"),
+    ("cluster", "k8s:///state/ring"),
+    ("sealed", "crypt://sealed/ring"),
+];
+
+#[test]
+fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
+    let tree = ten_clusters().unwrap_or_else(sample);
+    let desk = Desk::new();
+    desk.write_tree("old", &tree);
+    let s3 = S3Double::builder().bucket("state").start();
+    let gs = gs_double::start();
+    let k8s = K8sDouble::builder().namespace("state").start();
+    desk.write("kubeconfig", k8s.kubeconfig("admin"));
+    let identity = age::x25519::Identity::generate();
+    desk.write("age.txt", identity.to_string().expose_secret());
+    let google = gs.endpoint();
+    let options = [
+        ("google", format!("endpoint: {google}")),
+        (
+            "sealed",
+            format!(
+                "store: {}\n    identity: {}\n    recipients: {}",
+                desk.arg("vault"),
+                desk.arg("age.txt"),
+                identity.to_public()
+            ),
+        ),
+    ];
+    let mut settings = "stores:\n".to_owned();
+    for (name, url) in STORES {
+        writeln!(settings, "  {name}:\n    url: {url}").expect("a text");
+        for (_, lines) in options.iter().filter(|(of, _)| *of == name) {
+            writeln!(settings, "    {lines}").expect("a text");
+        }
+    }
+    desk.write(".config/kstate/config.yaml", settings);
+    let env = [
+        (
+            "GCE_METADATA_HOST",
+            google.trim_start_matches("http://").to_owned(),
+        ),
+        ("KUBECONFIG", desk.arg("kubeconfig")),
+    ];
+    let run = |args: &[&str]| {
+        let mut run = desk.kstate(args);
+        run.envs(s3.env()).envs(env.clone());
+        Ended::of(run).with(0)
+    };
+
+    let one = clusters(&tree).into_iter().next().expect("a cluster");
+    let (mut from, back) = (desk.arg("old"), desk.arg("back"));
+    let named = STORES.map(|(name, url)| (name, url, format!("{name}:")));
+    let folder = (&*back, &*back, format!("{back}/"));
+    for (to, url, within) in named.into_iter().chain([folder]) {
+        let flags = ["--from", &from, "--to", to, "--all-clusters", "--yes"];
+        let moved = run(&[&["run", MOVE], &flags[..]].concat());
+        let is_told = moved.stderr.contains("not carried from");
+        // What stands on another store has nothing of its own to lose.
+        assert_eq!(is_told, from != "sealed", "{}", moved.stderr);
+        let config = run(&["cat", &format!("{within}{one}/config")]).stdout;
+        let base = format!("configBase: {url}/{one}\n");
+        assert!(config.contains(&base), "{to}: {config}");
+        to.clone_into(&mut from);
+    }
+    assert_moved(&tree, &desk.tree("back"), &back);
+}
