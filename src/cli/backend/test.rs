@@ -58,6 +58,7 @@ impl Test {
             ..Options::default()
         };
         let report = run_telling(Arc::clone(&scratch), options, |check| {
+            tracing::debug!("{check}");
             spinner.set_message(check);
         })
         .await;

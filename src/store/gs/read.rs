@@ -23,9 +23,14 @@ pub(super) struct Wanted {
 #[async_trait]
 impl Source for Wanted {
     async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
-        let policy = &self.store.account.tuning.retry;
-        let answer = policy.run(|_| self.get(range, of)).await?;
-        answer.map(|answer| self.answer(answer)).transpose()
+        match self.ask_once(range, of).await? {
+            Some(answer) if answer.meta.tag.is_none() => {
+                // An emulator that serves one at a time waits until this one is taken.
+                drop(answer);
+                self.ask_emulator(range, of).await
+            }
+            answer => Ok(answer),
+        }
     }
 
     async fn stat(&self) -> Result<Meta> {
@@ -42,6 +47,38 @@ impl Source for Wanted {
 }
 
 impl Wanted {
+    async fn ask_once(
+        &self,
+        range: Option<&Range<u64>>,
+        of: Option<&Tag>,
+    ) -> Result<Option<Answer>> {
+        let policy = &self.store.account.tuning.retry;
+        let answer = policy.run(|_| self.get(range, of)).await?;
+        answer.map(|answer| self.answer(answer)).transpose()
+    }
+
+    /// There are emulators that send no generation with the bytes, and heed none.
+    async fn ask_emulator(
+        &self,
+        range: Option<&Range<u64>>,
+        of: Option<&Tag>,
+    ) -> Result<Option<Answer>> {
+        let attempt = |_| async {
+            let meta = self.stat().await?;
+            if of.is_some() && meta.tag.as_ref() != of {
+                return Err(self.store.folder.overtaken("read", &self.key, meta.tag));
+            }
+            match self.ask_once(range, of).await? {
+                Some(answer) if answer.meta.size != meta.size => {
+                    let message = "the object was replaced meanwhile";
+                    Err(self.error(ErrorKind::Unavailable, message))
+                }
+                answer => Ok(answer.map(|answer| Answer { meta, ..answer })),
+            }
+        };
+        self.store.account.tuning.retry.run(attempt).await
+    }
+
     async fn get(
         &self,
         range: Option<&Range<u64>>,
@@ -82,13 +119,8 @@ impl Wanted {
         let range = answer.header(header::CONTENT_RANGE.as_str());
         let (part, size) = resume::part(answer.length(), range)
             .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
-        let meta = of_headers(&self.key, size, answer.headers());
-        if meta.tag.is_none() {
-            let message = "the answer has no generation";
-            return Err(self.error(ErrorKind::Corrupt, message));
-        }
         Ok(Answer {
-            meta,
+            meta: of_headers(&self.key, size, answer.headers()),
             part,
             body: answer.chunks(),
         })

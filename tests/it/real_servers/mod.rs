@@ -1,8 +1,9 @@
-//! Servers that others wrote: moto, and Ceph's radosgw. `tests/servers/README.md` says how to run
+//! Servers that others wrote: moto, Ceph's radosgw, and emulators of other clouds. `tests/servers/README.md` says how to run
 //! these tests, and what each of the servers honours.
 
 mod access;
 mod contract;
+mod gcs;
 mod large;
 mod locks;
 mod scripts;
@@ -25,7 +26,7 @@ fn unique() -> String {
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!(
-            "{name} is not set: run this as `tests/servers/with moto radosgw -- \
+            "{name} is not set: run this as `tests/servers/with moto radosgw gcs -- \
              cargo test --locked --test it real_servers -- --ignored`"
         )
     })
