@@ -331,7 +331,8 @@ kstate.store = {}
 ---@field role_arn? string a role to assume
 ---@field external_id? string the external id that the role asks for
 ---@field access_key_env? string the name of the environment variable with the access key id
----@field secret_key_env? string the name of the environment variable with the secret access key
+---@field secret_key_env? string the name of the environment variable with the secret access key, or an Azure account's key
+---@field sas_token_env? string the name of the environment variable with the shared access signature, for `azureblob://`
 ---@field path_style? boolean the bucket in the path, not in the host name
 ---@field acl? string the canned ACL of every object written
 ---@field sse? string `AES256`, `aws:kms` or `none`

@@ -26,7 +26,8 @@ pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
         (true, _) => "error,kube_client=off",
         (_, 0) => "kstate=info,script=info,warn,kube_client=off",
         (_, 1) => "kstate=debug,script=debug,warn,kube_client=off",
-        (_, _) => "trace,hyper=info,h2=info,rustls=info",
+        // What Azure's requests are signed by holds signatures that let others read.
+        (_, _) => "trace,hyper=info,h2=info,rustls=info,reqsign_azure_storage=info",
     };
     // A second logger can only come from a second call, which there is not.
     let _ = tracing_subscriber::fmt()

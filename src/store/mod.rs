@@ -3,6 +3,7 @@
 //! A backend is one file (or folder) here and one line in [`registry`]. [`contract`] is the
 //! suite that every backend passes.
 
+pub mod azureblob;
 mod body;
 pub mod contract;
 mod error;

@@ -4,10 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, file, gs, k8s, mem, s3};
+use super::{Error, ErrorKind, Result, Store, StoreUrl, azureblob, file, gs, k8s, mem, s3};
 
 /// The kinds of stores that are served here, and whose schemes nothing else can serve.
-pub const KINDS: [Kind; 5] = [file::KIND, mem::KIND, s3::KIND, gs::KIND, k8s::KIND];
+pub const KINDS: [Kind; 6] = [
+    file::KIND,
+    mem::KIND,
+    s3::KIND,
+    gs::KIND,
+    azureblob::KIND,
+    k8s::KIND,
+];
 
 /// What people need to know of a kind of store.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +126,7 @@ pub struct Registry {
     memory: mem::Buckets,
     s3: s3::Clients,
     gs: gs::Clients,
+    azureblob: azureblob::Clients,
     others: RwLock<BTreeMap<String, Arc<dyn Opener>>>,
 }
 
@@ -131,6 +139,7 @@ impl Registry {
             memory: mem::Buckets::default(),
             s3: s3::Clients::new(env.clone()),
             gs: gs::Clients::new(env.clone()),
+            azureblob: azureblob::Clients::new(env.clone()),
             others: RwLock::default(),
             env,
         }
@@ -197,6 +206,7 @@ impl Registry {
             "memfs" => Ok(Arc::new(self.memory.open(url))),
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
+            "azureblob" => Ok(Arc::new(self.azureblob.open(url)?)),
             other => match self.other(other) {
                 Some(opener) => opener.open(url, &|inner| self.open(inner)),
                 None => Err(self.unknown_scheme(url)),

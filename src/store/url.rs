@@ -13,8 +13,9 @@ pub type UrlOptions = BTreeMap<String, String>;
 pub struct StoreUrl {
     /// The scheme in lower case, `file` for a bare path.
     pub scheme: String,
-    /// What follows `//` up to the next slash: the bucket; empty for `file`. For `k8s` up to the
-    /// slash after the next: the context, which may be empty, and the namespace.
+    /// What follows `//` up to the next slash: the bucket; empty for `file`. For `k8s` and
+    /// `azureblob` up to the slash after the next: the context, which may be empty, and the
+    /// namespace; the account and the container.
     pub authority: String,
     /// The folder in the bucket, without a slash at either end; for `file` the path as given.
     pub path: String,
@@ -38,7 +39,11 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ),
     (
         "secret_key_env",
-        "the name of the environment variable with the secret access key",
+        "the name of the environment variable with the secret access key, or an Azure account's key",
+    ),
+    (
+        "sas_token_env",
+        "the name of the environment variable with the shared access signature, for azureblob",
     ),
     (
         "path_style",
@@ -67,6 +72,8 @@ const SECRETS: &[&str] = &[
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
+    "sig",
+    "sas_token",
 ];
 
 impl StoreUrl {
@@ -95,6 +102,7 @@ impl StoreUrl {
         if authority.is_empty() {
             let form = match scheme {
                 "k8s" => "[CONTEXT]/NAMESPACE/PREFIX",
+                "azureblob" => "ACCOUNT/CONTAINER/PREFIX",
                 _ => "BUCKET/PREFIX",
             };
             return Err(invalid("the URL names no bucket")
@@ -171,10 +179,11 @@ impl StoreUrl {
     /// Checks that every option of a store of ours is known, and that none is a credential. What
     /// else a store of another scheme may be told is its backend's business.
     pub(crate) fn check_options(scheme: &str, options: &UrlOptions) -> Result<()> {
+        let is_secret = |name: &String| SECRETS.contains(&name.to_ascii_lowercase().as_str());
+        if options.keys().any(is_secret) {
+            return Err(secret_in_url(""));
+        }
         for name in options.keys() {
-            if SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
-                return Err(secret_in_url(""));
-            }
             if registry::is_ours(scheme) && !OPTIONS.iter().any(|(known, _)| known == name) {
                 let near = crate::text::did_you_mean(name, OPTIONS.iter().map(|(known, _)| *known));
                 let known: Vec<_> = OPTIONS.iter().map(|(known, _)| *known).collect();
@@ -209,7 +218,10 @@ impl std::str::FromStr for StoreUrl {
 
 /// Splits what names the bucket from the folder in it.
 pub(crate) fn split_authority<'a>(scheme: &str, location: &'a str) -> (&'a str, &'a str) {
-    let segments = if scheme == "k8s" { 2 } else { 1 };
+    let segments = match scheme {
+        "k8s" | "azureblob" => 2,
+        _ => 1,
+    };
     match location.match_indices('/').nth(segments - 1) {
         Some((at, _)) => (&location[..at], &location[at + 1..]),
         None => (location, ""),
@@ -236,7 +248,7 @@ fn invalid(message: impl Into<String>) -> Error {
 fn secret_in_url(store: &str) -> Error {
     invalid("credentials don't belong in a URL: it ends up in process lists, histories and logs")
         .at(store, None)
-        .hint("name a profile (?profile=NAME), or environment variables (?access_key_env=A&secret_key_env=B)")
+        .hint("name a profile (?profile=NAME), or environment variables (?access_key_env=A&secret_key_env=B, ?sas_token_env=C)")
 }
 
 #[cfg(test)]
@@ -299,6 +311,7 @@ mod tests {
             "s3://AKIA:s3cr3t@b/x",
             "s3://b?secret_access_key=s3cr3t",
             "s3://b?Token=s3cr3t",
+            "azureblob://acc/container?sv=1&sig=s3cr3t",
             "etcd://h?password=s3cr3t",
         ] {
             let text = shown(text);
@@ -319,6 +332,11 @@ mod tests {
         assert_eq!(split("s3://b"), None);
         assert_eq!(split("k8s:///n/x"), Some(("k8s:///n".into(), "x".into())));
         assert_eq!(split("k8s:///n"), None);
+        assert_eq!(
+            split("azureblob://a/c/x"),
+            Some(("azureblob://a/c".into(), "x".into()))
+        );
+        assert_eq!(split("azureblob://a/c"), None);
         assert_eq!(split("/x"), Some(("/".into(), "x".into())));
         assert_eq!(split("x"), Some((".".into(), "x".into())));
     }

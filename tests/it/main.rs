@@ -9,6 +9,8 @@
     reason = "clippy allows these in test functions only, not in what they share; tests look at files"
 )]
 
+mod azure_double;
+mod azureblob;
 mod backend_command;
 mod backends;
 mod commands;

@@ -105,6 +105,7 @@ fn capabilities(
     let example = match scheme {
         "file" => "/".to_owned(),
         "k8s" => "k8s:///namespace".to_owned(),
+        "azureblob" => "azureblob://account/container".to_owned(),
         scheme => format!("{scheme}://bucket"),
     };
     let url = url.map_or_else(|| StoreUrl::parse(&example), Ok)?;

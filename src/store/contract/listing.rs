@@ -1,6 +1,6 @@
 //! Listings: complete, in order, and nothing that lies elsewhere.
 
-use super::super::ListOptions;
+use super::super::{Key, ListOptions};
 use super::Named;
 use super::scene::{Scene, Verdict, ensure_names, strings};
 
@@ -56,6 +56,8 @@ fn tricky(scene: &Scene) -> Vec<String> {
             .map(|folder| all.iter().any(|key| key.starts_with(folder)));
         keys.retain(|_| !is_folder.next().unwrap_or(false));
     }
+    // Names that the store can't have are the business of another check.
+    keys.retain(|key| Key::parse(key).is_ok_and(|key| scene.store.refuses(&key).is_none()));
     keys.sort_unstable();
     keys
 }

@@ -31,6 +31,9 @@ pub struct Tuning {
     pub answer_timeout: Duration,
     /// The size of an upload's parts in bytes. What is no longer goes up in one request.
     pub part_size: u64,
+    /// The most bytes that one call copies on the server; the service's own number when there is
+    /// none.
+    pub largest_copy: Option<u64>,
     /// How many bytes of streamed bodies may be in memory at once, over all uploads; no less
     /// than one part.
     pub memory: u64,
@@ -45,6 +48,7 @@ impl Default for Tuning {
             connect_timeout: Duration::from_millis(3100),
             answer_timeout: Duration::from_mins(2),
             part_size: 8 << 20,
+            largest_copy: None,
             memory: 32 << 20,
             page: None,
         }

@@ -1,7 +1,8 @@
-//! Servers that others wrote: moto, Ceph's radosgw, and emulators of other clouds. `tests/servers/README.md` says how to run
-//! these tests, and what each of the servers honours.
+//! Servers that others wrote: moto, Ceph's radosgw, and emulators of other clouds.
+//! `tests/servers/README.md` says how to run these tests, and what each of the servers honours.
 
 mod access;
+mod azurite;
 mod contract;
 mod gcs;
 mod large;
@@ -26,7 +27,7 @@ fn unique() -> String {
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!(
-            "{name} is not set: run this as `tests/servers/with moto radosgw gcs -- \
+            "{name} is not set: run this as `tests/servers/with all -- \
              cargo test --locked --test it real_servers -- --ignored`"
         )
     })

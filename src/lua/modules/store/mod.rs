@@ -56,7 +56,12 @@ const OPTIONS: &[Param] = &[
     Param::optional(
         "secret_key_env",
         Type::String,
-        "the name of the environment variable with the secret access key",
+        "the name of the environment variable with the secret access key, or an Azure account's key",
+    ),
+    Param::optional(
+        "sas_token_env",
+        Type::String,
+        "the name of the environment variable with the shared access signature, for `azureblob://`",
     ),
     Param::optional(
         "path_style",
