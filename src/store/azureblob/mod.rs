@@ -43,7 +43,7 @@ pub(super) const KIND: Kind = Kind {
     form: "ACCOUNT/CONTAINER/PREFIX",
     options: &["endpoint", "secret_key_env", "sas_token_env"],
     beside: &[
-        "tags, where the service itself can't copy",
+        "index tags",
         "access tiers",
         "encryption scopes",
         "snapshots and older versions",
