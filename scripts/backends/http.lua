@@ -3,32 +3,17 @@
 -- A web server can't be asked what it has. With ?index=FILE the listing is in a file there: a
 -- key on each line, relative to the server's top, and behind a tab its size in bytes.
 
-local function url_of(self, key)
-  local escaped = key:gsub("[^%w%-._~/]", function(char)
-    return ("%%%02X"):format(char:byte())
-  end)
-  return self.base .. "/" .. escaped
-end
-
 -- The answer, or nil when there is no such thing.
 local function ask(self, method, key)
-  local answer = kstate.http.request(url_of(self, key), { method = method, limit = self.limit })
-  local status = answer.status
-  if status == 200 then
-    return answer
-  end
-  if status == 404 or status == 410 then
-    return nil
-  end
-  local kind = "other"
-  if status == 401 or status == 403 then
-    kind = "permission_denied"
-  elseif status == 429 then
-    kind = "throttled"
-  elseif status >= 500 then
-    kind = "unavailable"
-  end
-  error(kstate.error{ kind = kind, message = "the server answered with the status " .. status })
+  return kstate.task.retry(function()
+    local url = self.base .. "/" .. kstate.http.escape(key)
+    local answer = kstate.http.request(url, { method = method, limit = self.limit })
+    if answer.status == 200 then
+      return answer
+    elseif answer.status ~= 404 and answer.status ~= 410 then
+      error(kstate.http.error(answer))
+    end
+  end, { wait = "200ms" })
 end
 
 local function told(answer, size)
@@ -40,6 +25,7 @@ local function told(answer, size)
   return {
     size = size,
     tag = headers.etag or (headers["last-modified"] or "") .. "/" .. size,
+    modified = headers["last-modified"] and kstate.try(kstate.time.parse, headers["last-modified"]),
     content_type = headers["content-type"],
   }
 end

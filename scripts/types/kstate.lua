@@ -617,6 +617,19 @@ function kstate.age.decrypt(bytes, identities) end
 ---@return string[] # the keys, each once, in byte order
 function kstate.age.recipients(recipients) end
 
+---Bytes as base64 (RFC 4648, the standard alphabet, with padding).
+kstate.base64 = {}
+
+---Reads base64.
+---@param text string base64
+---@return string # the bytes
+function kstate.base64.decode(text) end
+
+---Writes bytes as base64.
+---@param bytes string the bytes
+---@return string # base64, in one line
+function kstate.base64.encode(bytes) end
+
 ---The person at the terminal, and the streams of the process.
 kstate.cli = {}
 
@@ -708,6 +721,23 @@ function kstate.hash.crc32c(bytes) end
 
 ---Requests to other services, when their hosts were granted.
 kstate.http = {}
+
+---@class kstate.options.http.error
+---@field message? string the service's own words
+---@field hint? string what to do now
+
+---Makes the error object that an answer stands for; raise it with `error`.
+---
+---Its kind is that of the status: `permission_denied` (401, 403, 407), `not_found` (404, 410), `unsupported` (405, 501), `precondition_failed` (412), `throttled` (429, 503), `unavailable` (408, 500, 502, 504), else `other`. Those that may pass are `retryable`.
+---@param answer table what `http.request` returned
+---@param options? kstate.options.http.error
+---@return kstate.Error # the error object
+function kstate.http.error(answer, options) end
+
+---Writes a text as a part of a URL's path: its slashes stay, all else that may mean something there is percent-encoded.
+---@param text string such as a key
+---@return string # the text for a URL
+function kstate.http.escape(text) end
 
 ---@class kstate.options.http.request
 ---@field method? string default `GET`
@@ -946,8 +976,8 @@ function kstate.time.now() end
 ---@return string # such as `2026-01-31T08:00:00Z`
 function kstate.time.format(time) end
 
----Reads an RFC 3339 time.
----@param text string such as `2026-01-31T08:00:00Z`
+---Reads an RFC 3339 time, or a date as HTTP's headers have it.
+---@param text string such as `2026-01-31T08:00:00Z` or `Sat, 31 Jan 2026 08:00:00 GMT`
 ---@return number # seconds since 1970 in UTC
 function kstate.time.parse(text) end
 

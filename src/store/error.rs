@@ -70,6 +70,12 @@ impl ErrorKind {
             Self::Other => "other",
         }
     }
+
+    /// Whether it may pass.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled | Self::Unavailable)
+    }
 }
 
 type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -207,7 +213,7 @@ impl Error {
     /// Whether the same call may succeed a moment later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Throttled | ErrorKind::Unavailable)
+        self.0.kind.is_retryable()
     }
 }
 

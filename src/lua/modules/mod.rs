@@ -2,6 +2,7 @@
 
 mod age;
 mod backend;
+mod base64;
 mod cli;
 mod config;
 mod core;
@@ -36,6 +37,7 @@ pub static MODULES: &[&Module] = &[
     &config::MODULE,
     &task::MODULE,
     &age::MODULE,
+    &base64::MODULE,
     &cli::MODULE,
     &diff::MODULE,
     &env::MODULE,

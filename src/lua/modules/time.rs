@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mlua::Lua;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use crate::lua::api::{Def, Module, Param, Seconds, Type};
 use crate::lua::error::ScriptError;
@@ -70,25 +70,30 @@ fn format(_: &Lua, seconds: Option<f64>) -> mlua::Result<String> {
 
 const PARSE: Def = Def {
     name: "time.parse",
-    summary: "Reads an RFC 3339 time.",
+    summary: "Reads an RFC 3339 time, or a date as HTTP's headers have it.",
     body: "",
     params: &[Param::new(
         "text",
         Type::String,
-        "such as `2026-01-31T08:00:00Z`",
+        "such as `2026-01-31T08:00:00Z` or `Sat, 31 Jan 2026 08:00:00 GMT`",
     )],
     options: &[],
     returns: &[("number", "seconds since 1970 in UTC")],
     errors: &[("invalid", "the text is no such time")],
     permission: "",
     since: "0.1.0",
-    example: r#"assert(kstate.time.parse("1970-01-01T01:00:00.5+01:00") == 0.5)"#,
+    example: r#"
+assert(kstate.time.parse("1970-01-01T01:00:00.5+01:00") == 0.5)
+assert(kstate.time.parse("Thu, 01 Jan 1970 00:01:00 GMT") == 60)
+"#,
     make: |def, lua| def.sync(lua, parse),
 };
 
 fn parse(_: &Lua, text: String) -> mlua::Result<f64> {
-    let time = OffsetDateTime::parse(&text, &Rfc3339)
-        .map_err(|error| ScriptError::invalid(format!("'{text}' is no RFC 3339 time: {error}")))?;
+    let time = OffsetDateTime::parse(&text, &Rfc3339).or_else(|error| {
+        let of_http = OffsetDateTime::parse(&text, &Rfc2822);
+        of_http.map_err(|_| ScriptError::invalid(format!("'{text}' is no RFC 3339 time: {error}")))
+    })?;
     #[expect(
         clippy::cast_precision_loss,
         reason = "microseconds are kept until the year 2255"

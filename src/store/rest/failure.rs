@@ -285,7 +285,7 @@ fn denied() -> ErrorKind {
 }
 
 /// What a status means where the code says nothing.
-fn by_status(status: u16) -> Option<ErrorKind> {
+pub(crate) fn by_status(status: u16) -> Option<ErrorKind> {
     Some(match status {
         401 | 403 | 407 => denied(),
         404 | 410 => ErrorKind::NotFound,

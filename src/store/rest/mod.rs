@@ -11,6 +11,7 @@ mod site;
 
 pub(super) use client::{Answer, Client};
 pub(super) use context::context;
+pub(crate) use failure::by_status;
 pub(super) use failure::{Call, Failure, Service, Told};
 pub(super) use site::Site;
 
@@ -68,7 +69,7 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// A name with its slashes as a path.
-pub(super) fn encoded_path(name: &str) -> String {
+pub(crate) fn encoded_path(name: &str) -> String {
     const PATH: &AsciiSet = &ENCODED.remove(b'/');
     utf8_percent_encode(name, PATH).to_string()
 }

@@ -1,6 +1,7 @@
 //! `kstate.http`: other services, when their hosts were granted.
 
 mod ask;
+mod error;
 #[cfg(test)]
 pub(in crate::lua) mod tests;
 
@@ -20,13 +21,15 @@ use mlua::{Lua, LuaString, Table, Value};
 use crate::lua::api::{Def, Module, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm::{self, Vm};
+use crate::store::rest;
 use ask::{Asked, Hop, at, parse};
+use error::ERROR;
 
 /// `kstate.http`.
 pub(super) static MODULE: Module = Module {
     name: "http",
     summary: "Requests to other services, when their hosts were granted.",
-    functions: &[REQUEST],
+    functions: &[ERROR, ESCAPE, REQUEST],
     classes: &[],
 };
 
@@ -37,6 +40,21 @@ const LIMIT: u64 = 8 << 20;
 
 /// How many redirects are followed.
 const FOLLOW: usize = 5;
+
+const ESCAPE: Def = Def {
+    name: "http.escape",
+    summary: "Writes a text as a part of a URL's path: its slashes stay, all else that may mean \
+              something there is percent-encoded.",
+    body: "",
+    params: &[Param::new("text", Type::String, "such as a key")],
+    options: &[],
+    returns: &[("string", "the text for a URL")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(kstate.http.escape("a b/100%") == "a%20b/100%25")"#,
+    make: |def, lua| def.sync(lua, |_, text: String| Ok(rest::encoded_path(&text))),
+};
 
 const REQUEST: Def = Def {
     name: "http.request",
