@@ -217,7 +217,7 @@ impl Definition {
                 Some(option) => url.options.get(option).map(String::as_str),
             };
             if let Some(text) = text {
-                let host = host_of(text, &url.scheme).map_err(ScriptError::invalid)?;
+                let host = host_of(text).map_err(ScriptError::invalid)?;
                 named.push(host);
             }
         }
@@ -225,17 +225,39 @@ impl Definition {
     }
 }
 
-/// The host in a URL, or one that stands alone. A port that goes without saying is left out.
-fn host_of(text: &str, scheme: &str) -> Result<HostRule, String> {
-    let scheme = if scheme == "https" { "https" } else { "http" };
+/// The host in a URL, or one that stands alone. A port that goes without saying is left out:
+/// whether it is HTTP's or HTTPS's, the backend alone knows.
+fn host_of(text: &str) -> Result<HostRule, String> {
     let full = if text.contains("://") {
         text.to_owned()
     } else {
-        format!("{scheme}://{text}")
+        format!("http://{text}")
     };
     let url = url::Url::parse(&full).map_err(|error| format!("'{text}' names no host: {error}"))?;
     match url.host() {
-        Some(host) => Ok(HostRule::exactly(host.to_owned(), url.port())),
+        Some(host) => {
+            let port = url.port().filter(|port| ![80, 443].contains(port));
+            Ok(HostRule::exactly(host.to_owned(), port))
+        }
         None => Err(format!("'{text}' names no host")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_goes_without_saying_is_none() {
+        for (text, host) in [
+            ("example.com", "example.com"),
+            ("example.com:443", "example.com"),
+            ("example.com:80", "example.com"),
+            ("example.com:2379", "example.com:2379"),
+            ("https://example.com:443/x", "example.com"),
+            ("[::1]:8200", "[::1]:8200"),
+        ] {
+            assert_eq!(host_of(text).unwrap().to_string(), host);
+        }
     }
 }

@@ -121,6 +121,33 @@ pub(super) fn fold(listing: Listing, folder: String) -> Listing {
         .boxed()
 }
 
+/// How many folders are looked into at once.
+const LOOKS: usize = 16;
+
+/// The next level without the folders in which nothing lies, by a look at what is `below` each.
+pub(super) fn without_empty(
+    level: Listing,
+    below: impl Fn(String) -> Listing + Send + 'static,
+) -> Listing {
+    let looks = level.map(move |entry| {
+        let inside = match &entry {
+            Ok(Entry::Prefix(name)) => Some(below(name.clone())),
+            _ => None,
+        };
+        async move {
+            match inside {
+                None => Some(entry),
+                Some(mut inside) => match inside.next().await? {
+                    Err(error) => Some(Err(error)),
+                    Ok(_) => Some(entry),
+                },
+            }
+        }
+    });
+    let full = looks.buffered(LOOKS).filter_map(std::future::ready);
+    until_error(full.boxed())
+}
+
 /// All levels, from listings of one level each. What lies before `start` is not looked into.
 pub(super) fn walk(
     folder: &str,
@@ -207,6 +234,26 @@ mod tests {
             check(&["c/a", "c1/a", "c2"], "c/", true).await,
             ["c/a", "error: 'list' gave 'c1/a', which is not below 'c'"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_nothing_at_any_depth_is_left_out() {
+        let tree = |folder: String| {
+            let names: &[&str] = match folder.as_str() {
+                "" => &["a/", "b", "c/", "d/"],
+                "a/" => &["a/x/"],
+                "c/" => &["c/x/", "c/y/"],
+                "c/y/" => &["c/y/z"],
+                _ => &[],
+            };
+            listing(names)
+        };
+        let below = move |folder: String| walk(&folder, None, tree);
+        let full = without_empty(tree(String::new()), below);
+        assert_eq!(names(full).await, ["b", "c/"]);
+        let fails = |_| stream::iter([Err(corrupt("cut".to_owned()))]).boxed();
+        let cut = without_empty(listing(&["a", "b/", "c"]), fails);
+        assert_eq!(names(cut).await, ["a", "error: cut"]);
     }
 
     #[tokio::test]

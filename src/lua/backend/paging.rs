@@ -50,6 +50,10 @@ pub(super) async fn list(
         for item in items.sequence_values::<Value>() {
             batch.push(Ok(entry(&vm, &item?)?));
         }
+        // A list ends for Lua where something is missing in it, and the rest would be lost.
+        if items.pairs::<Value, Value>().count() != batch.len() {
+            return Err(vm.faulty("list", "'items' that are no list, or one with a nil in it"));
+        }
         let _ = clock.stopped(to.send(batch)).await;
         let before = std::mem::replace(&mut next, page.raw_get("next")?);
         if next.is_nil() {

@@ -6,7 +6,11 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::store::{Algorithm, Body, Checksum, Error, ErrorKind, Hasher, Result, WriteOptions};
+use crate::store::{
+    Algorithm, Body, Capabilities, Checksum, Error, ErrorKind, Hasher, Precondition, Result,
+    WriteOptions,
+};
+use crate::text::human_size;
 
 /// What crosses into the VM: a chunk, or the end with the checksum of all of it.
 pub(in crate::lua) type Part = Result<Chunk>;
@@ -15,6 +19,40 @@ pub(in crate::lua) type Part = Result<Chunk>;
 pub(in crate::lua) enum Chunk {
     Bytes(Bytes),
     End(Option<Checksum>),
+}
+
+/// The most bytes that a write may have.
+#[derive(Clone, Copy)]
+pub(in crate::lua) struct Limits {
+    most: u64,
+    /// What it is the most for.
+    of: &'static str,
+}
+
+impl Limits {
+    pub(in crate::lua) fn new(able: &Capabilities, precondition: &Precondition) -> Self {
+        let of_all = able.max_size.unwrap_or(u64::MAX);
+        match able.max_conditional {
+            Some(most) if most < of_all && *precondition != Precondition::None => Self {
+                most,
+                of: "conditions hold for there",
+            },
+            _ => Self {
+                most: of_all,
+                of: "the store takes",
+            },
+        }
+    }
+
+    fn check(self, size: u64) -> Result<()> {
+        if size <= self.most {
+            return Ok(());
+        }
+        let Self { most, of } = self;
+        let most = human_size(most);
+        let message = format!("it has more than {most}, which is the most that {of}");
+        Err(Error::new(ErrorKind::Unsupported, "write", message))
+    }
 }
 
 /// A body that a backend can take.
@@ -33,14 +71,17 @@ impl Sending {
     /// compared with.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] when the bytes at hand are not what was announced.
+    /// [`ErrorKind::Corrupt`] when the bytes at hand are not what was announced,
+    /// [`ErrorKind::Unsupported`] when they are known to be too many.
     pub(in crate::lua) fn new(
         io: &Handle,
         body: Body,
         options: &WriteOptions,
         wanted: Option<Algorithm>,
+        limits: Limits,
     ) -> Result<Self> {
         let expected = options.checksum.clone();
+        limits.check(body.size().unwrap_or(0))?;
         match body {
             Body::Bytes(bytes) => {
                 if let Some(expected) = &expected
@@ -55,6 +96,7 @@ impl Sending {
                 let (send, parts) = mpsc::channel(1);
                 let check = Check {
                     size,
+                    limits,
                     expected: expected.map(|sum| (Hasher::new(sum.algorithm), sum)),
                     wanted: wanted.map(Hasher::new),
                     seen: 0,
@@ -69,6 +111,7 @@ impl Sending {
 
 struct Check {
     size: Option<u64>,
+    limits: Limits,
     expected: Option<(Hasher, Checksum)>,
     wanted: Option<Hasher>,
     seen: u64,
@@ -85,7 +128,7 @@ impl Check {
         }
         match self.size {
             Some(size) if self.seen > size => Err(wrong_length()),
-            _ => Ok(()),
+            _ => self.limits.check(self.seen),
         }
     }
 

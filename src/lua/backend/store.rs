@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::definition::{Lists, at_most};
 use super::instance::Instance;
 use super::reading::{self, Read};
-use super::sending::Sending;
+use super::sending::{Limits, Sending};
 use super::serve::Clock;
 use super::writing::{conditions_to_lua, write, written};
 use super::{failure, listing, paging, values};
@@ -26,6 +26,9 @@ use crate::store::{
 /// Up to which size in bytes a stream is read whole, where only a look before and one behind it
 /// tell that it is of one version: then it can be read again.
 const WHOLE: u64 = 8 << 20;
+
+/// How many objects are deleted at once.
+const AT_ONCE: usize = 16;
 
 /// How often a read begins anew when the object changes under it.
 const TRIES: usize = 5;
@@ -253,6 +256,12 @@ impl LuaStore {
             .boxed()
     }
 
+    /// All below a folder, from listings of one level each.
+    fn walk(&self, below: &str, start: Option<String>) -> Listing {
+        let store = self.clone();
+        listing::walk(below, start, move |folder| store.raw(&folder, true, None))
+    }
+
     fn own(&self, entry: Entry) -> Result<Entry> {
         let strip = match self.prefix.len() {
             0 => return Ok(entry),
@@ -356,7 +365,9 @@ impl Store for LuaStore {
         let conditions = (able.if_absent, able.if_match);
         self.check_precondition("write", key, &options.precondition, conditions)?;
         let here = |error: Error| error.at(&self.url, Some(key.as_str()));
-        let body = Sending::new(&self.instance.io, body, &options, able.checksum).map_err(here)?;
+        let limits = Limits::new(&able, &options.precondition);
+        let body = Sending::new(&self.instance.io, body, &options, able.checksum, limits);
+        let body = body.map_err(here)?;
         let (full, named) = (self.full(key), key.clone());
         let asked = self
             .instance
@@ -391,6 +402,15 @@ impl Store for LuaStore {
         }
     }
 
+    async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
+        let deletes = keys.into_iter().map(|key| async move {
+            let deleted = self.delete(&key, Precondition::None).await;
+            deleted.err()
+        });
+        let deletes = stream::iter(deletes).buffer_unordered(AT_ONCE);
+        deletes.filter_map(std::future::ready).collect().await
+    }
+
     fn list(&self, options: ListOptions) -> Listing {
         let place = self.place();
         let below = place.full_key(&options.below);
@@ -413,13 +433,15 @@ impl Store for LuaStore {
             }
             (true, Lists::OneLevel | Lists::Both) => {
                 let level = listing::fold(self.raw(&below, true, start.clone()), folder);
-                listing::after(level, start)
+                let level = listing::after(level, start);
+                if self.instance.definition.abilities.empty_folders {
+                    let store = self.clone();
+                    listing::without_empty(level, move |folder| store.walk(&folder, None))
+                } else {
+                    level
+                }
             }
-            (false, Lists::OneLevel) => {
-                let store = self.clone();
-                let level = move |folder: String| store.raw(&folder, true, None);
-                listing::after(listing::walk(&below, start.clone(), level), start)
-            }
+            (false, Lists::OneLevel) => listing::after(self.walk(&below, start.clone()), start),
         };
         let store = self.clone();
         let own = found.map(move |entry| store.own(entry?));

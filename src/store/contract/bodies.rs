@@ -156,7 +156,8 @@ async fn broken_body(scene: Scene) -> Verdict {
 }
 
 async fn wrong_length(scene: Scene) -> Verdict {
-    for (announced, real) in [(20, 10), (1, 0), (10, 11), (CHUNK * 2, CHUNK)] {
+    let large = scene.options.large_size.min(CHUNK * 2);
+    for (announced, real) in [(20, 10), (1, 0), (10, 11), (large, large / 2)] {
         let body = || Body::stream(Some(announced), stream::iter(chunks(3, real).map(Ok)));
         let what = format!("{real} bytes announced as {announced}");
         refused(

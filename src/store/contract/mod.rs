@@ -32,7 +32,7 @@ use super::{Entry, Error, ErrorKind, ListOptions, Result, Store, is_reserved};
 /// How much the suite asks of a store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The size of the larger bodies, in bytes.
+    /// The size of the larger bodies in bytes, where the store takes as much.
     pub large_size: u64,
     /// How many keys the longest listing has; more than the backend gives in one page.
     pub many: usize,
@@ -145,9 +145,11 @@ pub async fn run(store: Arc<dyn Store>, options: Options) -> Report {
 /// own objects ([`RESERVED`](super::RESERVED)) don't count and stay.
 pub async fn run_telling(
     store: Arc<dyn Store>,
-    options: Options,
+    mut options: Options,
     mut begins: impl FnMut(&'static str),
 ) -> Report {
+    let most = store.capabilities().max_size.unwrap_or(u64::MAX);
+    options.large_size = options.large_size.min(most);
     let mut report = Report {
         store: store.url().to_owned(),
         checks: Vec::new(),

@@ -22,6 +22,7 @@ pub(in crate::lua::backend) struct Abilities {
     pub(in crate::lua::backend) start_after: bool,
     pub(in crate::lua::backend) lists: Lists,
     pub(in crate::lua::backend) sorted: bool,
+    pub(in crate::lua::backend) empty_folders: bool,
 }
 
 /// Which listings it makes.
@@ -60,6 +61,7 @@ pub(super) fn capable(
         "start_after",
         "list",
         "sorted",
+        "empty_folders",
     ])?;
     let flag = |name| fields.flag(name, false);
     let checksum = match fields.text("checksum")? {
@@ -101,6 +103,7 @@ pub(super) fn capable(
             _ => return fields.wrong("list", "\"recursive\", \"one_level\" or \"both\""),
         },
         sorted: fields.flag("sorted", true)?,
+        empty_folders: flag("empty_folders")?,
     };
     Ok((capabilities, abilities))
 }

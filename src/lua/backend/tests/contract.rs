@@ -1,5 +1,7 @@
 //! The suite that every store passes, over backends of every sort.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use age::secrecy::ExposeSecret;
 use age::x25519;
 
@@ -7,7 +9,7 @@ use super::{Bench, SHELF};
 use crate::lua::modules::http_tests::{Service, ok};
 use crate::lua::testing::Bench as Script;
 use crate::store::contract::{self, Options, Outcome};
-use crate::store::{Body, ErrorKind, Key, WriteOptions};
+use crate::store::{Body, ErrorKind, Key, Precondition, WriteOptions};
 
 /// Does as little as a backend may: no conditions, one level a listing, and that in pages.
 const PLAIN: &str = r#"
@@ -177,11 +179,13 @@ fn nothing_of_what_crypt_writes_can_be_read_below_it() {
 
 #[test]
 fn a_web_server_is_read_and_never_written() {
-    let service = Service::start(|path| match path {
+    let is_first = AtomicBool::new(true);
+    let service = Service::start(move |path| match path {
         "/pub/a%20b" => ok("etag: \"1\"\r\n", "hello"),
         "/pub/c" => ok("last-modified: Mon\r\n", "12"),
         "/index.txt" => ok("", "pub/c\t2\npub/a b\nelse/x\t1\n"),
-        "/pub/broken" => "HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into(),
+        "/pub/busy" if !is_first.swap(false, Ordering::Relaxed) => ok("etag: \"2\"\r\n", "at last"),
+        "/pub/busy" => "HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into(),
         _ => "HTTP/1.1 404 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into(),
     });
     let bench = Bench::new();
@@ -190,7 +194,7 @@ fn a_web_server_is_read_and_never_written() {
     let store = bench.open(&format!("{host}?index=index.txt"));
     assert_eq!(bench.read(&store, "a b").unwrap(), "hello");
     assert!(bench.read(&store, "d").unwrap_err().is_missing_key());
-    assert!(bench.read(&store, "broken").unwrap_err().is_retryable());
+    assert_eq!(bench.read(&store, "busy").unwrap(), "at last");
     let (names, error) = bench.list(&store);
     assert_eq!(
         (names, error.map(|error| error.to_string())),
@@ -256,6 +260,66 @@ fn what_is_read_without_its_metadata_is_of_one_version() {
     }
     let error = bench.read(&bench.open("turns://x"), "endless").unwrap_err();
     assert!(error.message().contains("changed 5 times"), "{error}");
+}
+
+#[test]
+fn what_is_larger_than_a_backend_takes_never_reaches_it() {
+    let bench = Bench::new();
+    let limits = "capabilities = { max_size = 5, max_conditional = 3,";
+    bench.add("shelf.lua", &SHELF.replace("capabilities = {", limits));
+    let store = bench.open("shelf://x");
+    let write = |key: &str, text: &'static str, is_stream, how| {
+        let body = Body::from(text);
+        let body = if is_stream {
+            Body::stream(None, body.into_stream())
+        } else {
+            body
+        };
+        bench
+            .io
+            .block_on(store.write(&Key::parse(key).unwrap(), body, how))
+    };
+    let (always, absent) = (WriteOptions::default, WriteOptions::if_absent);
+    for is_stream in [false, true] {
+        write("all", "12345", is_stream, always()).unwrap();
+        write("few", "123", is_stream, absent()).unwrap();
+        for (text, how, words) in [
+            (
+                "123456",
+                always(),
+                "it has more than 5 B, which is the most that the store takes",
+            ),
+            (
+                "1234",
+                absent(),
+                "more than 3 B, which is the most that conditions hold for",
+            ),
+        ] {
+            let error = write("none", text, is_stream, how).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.message().contains(words), "{error}");
+        }
+        assert_eq!(bench.list(&store).0, ["all", "few"]);
+        for key in ["all", "few"] {
+            let key = Key::parse(key).unwrap();
+            bench
+                .io
+                .block_on(store.delete(&key, Precondition::None))
+                .unwrap();
+        }
+    }
+}
+
+#[test]
+fn folders_that_a_backend_leaves_behind_show_in_no_listing() {
+    let bench = Bench::new();
+    let left = "local left = ({ [''] = 'left/', left = 'left/deeper/' })[folder]
+        if left then level[left] = true end
+        for name in pairs(level)";
+    let text = PLAIN.replace("for name in pairs(level)", left);
+    let text = text.replace("\"one_level\",", "\"one_level\", empty_folders = true,");
+    bench.add("plain.lua", &text);
+    passes(&bench, "plain://here", 100);
 }
 
 #[test]

@@ -148,6 +148,10 @@ const NONSENSE: &[(&str, &str)] = &[
         "no folder with a slash",
     ),
     (
+        "list = function() return { items = { [2] = { key = 'a', size = 1 } } } end",
+        "'items' that are no list, or one with a nil in it",
+    ),
+    (
         "list = function() return { items = {}, next = 1 } end",
         "the same 'next' twice",
     ),
