@@ -25,7 +25,10 @@ const EMBEDDED: &[(&str, &str)] = &[
 const BACKENDS: &[(&str, &str)] = &[
     ("cache", include_str!("../scripts/backends/cache.lua")),
     ("crypt", include_str!("../scripts/backends/crypt.lua")),
+    ("etcd", include_str!("../scripts/backends/etcd.lua")),
     ("http", include_str!("../scripts/backends/http.lua")),
+    ("vault", include_str!("../scripts/backends/vault.lua")),
+    ("webdav", include_str!("../scripts/backends/webdav.lua")),
 ];
 
 /// What the scripts `require`.

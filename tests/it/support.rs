@@ -1,8 +1,10 @@
 //! The built binary, and trees of files to run it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use kstate::store::contract::{Outcome, Report};
 
 /// A tree: names and bytes.
 pub(crate) type Tree = BTreeMap<String, Vec<u8>>;
@@ -185,4 +187,19 @@ pub(crate) fn changed_lines(old: &[u8], new: &[u8]) -> Vec<String> {
         .filter(|change| change.tag() != similar::ChangeTag::Equal)
         .map(|change| format!("{}{}", change.tag(), change.to_string().trim_end()))
         .collect()
+}
+
+/// Holds a report to what the server is known to do. A check that fails or isn't claimed against
+/// expectation is as wrong as one that passes against it: the lists are to stay true.
+#[track_caller]
+pub(crate) fn assert_verdict(report: &Report, failing: &[&str], not_claimed: &[&str]) {
+    let names = |wanted: fn(&Outcome) -> bool| -> BTreeSet<&str> {
+        let checks = report.checks.iter();
+        let those = checks.filter(|check| wanted(&check.outcome));
+        those.map(|check| check.name).collect()
+    };
+    let failed = names(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let unclaimed = names(|outcome| matches!(outcome, Outcome::NotClaimed(_)));
+    assert_eq!(failed, failing.iter().copied().collect(), "{report}");
+    assert_eq!(unclaimed, not_claimed.iter().copied().collect(), "{report}");
 }

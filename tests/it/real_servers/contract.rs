@@ -1,16 +1,16 @@
 //! Every backend's suite, against servers that others wrote.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use kstate::store::contract::{self, Options, Outcome, Report};
+use kstate::store::contract::{self, Options, Report};
 use kstate::store::retry::Policy;
 use kstate::store::s3::Tuning;
 use kstate::store::{Body, Store, WriteOptions};
 
 use super::{Service, key};
+use crate::support::assert_verdict;
 
 pub(super) fn options() -> Options {
     Options {
@@ -37,21 +37,6 @@ async fn report(service: &Service) -> Report {
     let report = contract::run(store, options()).await;
     println!("{report}");
     report
-}
-
-/// Holds a report to what the server is known to do. A check that fails or isn't claimed against
-/// expectation is as wrong as one that passes against it: the lists are to stay true.
-#[track_caller]
-pub(super) fn assert_verdict(report: &Report, failing: &[&str], not_claimed: &[&str]) {
-    let names = |wanted: fn(&Outcome) -> bool| -> BTreeSet<&str> {
-        let checks = report.checks.iter();
-        let those = checks.filter(|check| wanted(&check.outcome));
-        those.map(|check| check.name).collect()
-    };
-    let failed = names(|outcome| matches!(outcome, Outcome::Failed(_)));
-    let unclaimed = names(|outcome| matches!(outcome, Outcome::NotClaimed(_)));
-    assert_eq!(failed, failing.iter().copied().collect(), "{report}");
-    assert_eq!(unclaimed, not_claimed.iter().copied().collect(), "{report}");
 }
 
 /// What only AWS is trusted with.

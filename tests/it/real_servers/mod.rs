@@ -4,10 +4,12 @@
 mod access;
 mod azurite;
 mod contract;
+mod etcd;
 mod gcs;
 mod large;
 mod locks;
 mod scripts;
+mod webdav;
 
 use std::path::Path;
 
