@@ -168,11 +168,7 @@ impl Entry {
             believed: precondition.clone(),
             ..WriteOptions::default()
         };
-        let can = match precondition {
-            Precondition::IfAbsent => able.if_absent,
-            _ => able.if_match,
-        };
-        if can {
+        if able.can_check(&precondition) {
             let options = WriteOptions {
                 precondition,
                 ..believed.clone()

@@ -280,12 +280,7 @@ async fn held_to(
     size: u64,
 ) -> Result<WriteOptions> {
     let able = store.capabilities();
-    let can = match precondition {
-        Precondition::None => true,
-        Precondition::IfAbsent => able.if_absent,
-        Precondition::IfMatch(_) => able.if_match,
-    };
-    if can && able.max_conditional.is_none_or(|most| size <= most) {
+    if able.can_check(precondition) && able.max_conditional.is_none_or(|most| size <= most) {
         return Ok(WriteOptions {
             believed: precondition.clone(),
             precondition: precondition.clone(),

@@ -84,7 +84,7 @@ impl Overlay {
         make: impl FnOnce(Tag) -> (Change, Deed) + Send,
     ) -> Result<()> {
         self.gate.admit(verb, &*self.base, key)?;
-        self.claims(verb, key, wanted)?;
+        self.claims(verb, key, wanted).await?;
         let place = self.base.place();
         let full = place.full_key(key.as_str());
         let after = self.layer.completed();
@@ -144,13 +144,15 @@ impl Overlay {
     }
 
     /// A precondition that the store beneath can't check fails here too.
-    fn claims(&self, verb: &'static str, key: &Key, wanted: &Precondition) -> Result<()> {
+    async fn claims(&self, verb: &'static str, key: &Key, wanted: &Precondition) -> Result<()> {
+        if *wanted == Precondition::None {
+            return Ok(());
+        }
+        self.base.learn().await?;
         let able = self.base.capabilities();
         let claimed = match wanted {
-            Precondition::None => true,
-            Precondition::IfAbsent => able.if_absent,
             Precondition::IfMatch(_) if verb == "delete" => able.delete_if_match,
-            Precondition::IfMatch(_) => able.if_match,
+            wanted => able.can_check(wanted),
         };
         if claimed {
             return Ok(());
@@ -255,6 +257,10 @@ impl Store for Overlay {
             copy_conditions: base.if_absent && base.if_match,
             ..base
         }
+    }
+
+    async fn learn(&self) -> Result<()> {
+        self.base.learn().await
     }
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {

@@ -216,6 +216,10 @@ impl Store for Watched {
         self.base.capabilities()
     }
 
+    async fn learn(&self) -> Result<()> {
+        self.base.learn().await
+    }
+
     fn at(&self, folder: &str) -> Arc<dyn Store> {
         Arc::new(Self {
             base: self.base.at(folder),

@@ -1,6 +1,7 @@
 //! The bytes of an object on their way, and the checksums taken of them as they pass.
 
 use bytes::{Bytes, BytesMut};
+use crc_fast::CrcAlgorithm;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use md5::{Digest, Md5};
@@ -17,9 +18,14 @@ pub enum Algorithm {
     Sha256,
     /// CRC-32C (Castagnoli), 4 bytes, big-endian.
     Crc32c,
+    /// CRC-64 of ECMA-182 as Alibaba Cloud has it (CRC-64/XZ), 8 bytes, big-endian.
+    Crc64Ecma,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Md5, Self::Sha256, Self::Crc32c, Self::Crc64Ecma];
+
     /// The name as people and `--json` see it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -27,6 +33,18 @@ impl Algorithm {
             Self::Md5 => "md5",
             Self::Sha256 => "sha256",
             Self::Crc32c => "crc32c",
+            Self::Crc64Ecma => "crc64ecma",
+        }
+    }
+
+    /// The length of a digest in bytes.
+    #[must_use]
+    pub fn length(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha256 => 32,
+            Self::Crc32c => 4,
+            Self::Crc64Ecma => 8,
         }
     }
 }
@@ -69,6 +87,8 @@ pub enum Hasher {
     Sha256(Box<Sha256>),
     /// CRC-32C so far.
     Crc32c(u32),
+    /// CRC-64 so far.
+    Crc64Ecma(Box<crc_fast::Digest>),
 }
 
 impl Hasher {
@@ -79,6 +99,9 @@ impl Hasher {
             Algorithm::Md5 => Self::Md5(Md5::new()),
             Algorithm::Sha256 => Self::Sha256(Box::new(Sha256::new())),
             Algorithm::Crc32c => Self::Crc32c(0),
+            Algorithm::Crc64Ecma => {
+                Self::Crc64Ecma(Box::new(crc_fast::Digest::new(CrcAlgorithm::Crc64Xz)))
+            }
         }
     }
 
@@ -88,6 +111,7 @@ impl Hasher {
             Self::Md5(state) => state.update(bytes),
             Self::Sha256(state) => state.update(bytes),
             Self::Crc32c(state) => *state = crc32c::crc32c_append(*state, bytes),
+            Self::Crc64Ecma(state) => state.update(bytes),
         }
     }
 
@@ -106,6 +130,10 @@ impl Hasher {
             Self::Crc32c(state) => Checksum {
                 algorithm: Algorithm::Crc32c,
                 value: state.to_be_bytes().to_vec(),
+            },
+            Self::Crc64Ecma(state) => Checksum {
+                algorithm: Algorithm::Crc64Ecma,
+                value: state.finalize().to_be_bytes().to_vec(),
             },
         }
     }
@@ -230,6 +258,10 @@ mod tests {
         let hex = |algorithm| Checksum::of(algorithm, b"123456789").hex();
         assert_eq!(hex(Algorithm::Md5), "25f9e794323b453885f5181f1b624d0b");
         assert_eq!(hex(Algorithm::Crc32c), "e3069283");
+        assert_eq!(hex(Algorithm::Crc64Ecma), "995dc9bbdf1939fa");
+        for algorithm in Algorithm::ALL {
+            assert_eq!(hex(algorithm).len(), 2 * algorithm.length());
+        }
         assert_eq!(
             hex(Algorithm::Sha256),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"

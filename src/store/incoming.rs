@@ -44,6 +44,11 @@ impl Incoming {
         }
     }
 
+    /// The number of all bytes, where it is known beforehand.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
     /// The next piece: of this size in bytes, or what is left.
     pub(super) async fn next(&mut self, size: u64, buffers: &Arc<Buffers>) -> Result<Piece> {
         let left = self.announced.map(|all| all.saturating_sub(self.given));

@@ -16,6 +16,7 @@ mod key;
 mod lease;
 mod mark;
 pub mod mem;
+pub mod oss;
 mod pages;
 mod pieces;
 pub mod probe;
@@ -25,6 +26,7 @@ mod resume;
 pub mod retry;
 pub mod s3;
 mod url;
+mod xml;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -255,6 +257,18 @@ pub struct Capabilities {
     pub max_size: Option<u64>,
 }
 
+impl Capabilities {
+    /// Whether a write can be held to this.
+    #[must_use]
+    pub fn can_check(&self, precondition: &Precondition) -> bool {
+        match precondition {
+            Precondition::None => true,
+            Precondition::IfAbsent => self.if_absent,
+            Precondition::IfMatch(_) => self.if_match,
+        }
+    }
+}
+
 /// Where a store really is, to tell whether two stores are the same or contain each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -310,6 +324,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the backend can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Asks the service what [`capabilities`](Self::capabilities) can't tell otherwise, and does
+    /// from then on. Writes nothing; most stores have nothing to ask.
+    async fn learn(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The same store seen from a folder in it (a valid [`Key`], or empty for itself).
     fn at(&self, folder: &str) -> Arc<dyn Store>;

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, azureblob, file, gs, k8s, mem, s3};
+use super::{Error, ErrorKind, Result, Store, StoreUrl, azureblob, file, gs, k8s, mem, oss, s3};
 
 /// The kinds of stores that are served here, and whose schemes nothing else can serve.
-pub const KINDS: [Kind; 6] = [
+pub const KINDS: [Kind; 7] = [
     file::KIND,
     mem::KIND,
     s3::KIND,
     gs::KIND,
     azureblob::KIND,
+    oss::KIND,
     k8s::KIND,
 ];
 
@@ -127,6 +128,7 @@ pub struct Registry {
     s3: s3::Clients,
     gs: gs::Clients,
     azureblob: azureblob::Clients,
+    oss: oss::Clients,
     others: RwLock<BTreeMap<String, Arc<dyn Opener>>>,
 }
 
@@ -140,6 +142,7 @@ impl Registry {
             s3: s3::Clients::new(env.clone()),
             gs: gs::Clients::new(env.clone()),
             azureblob: azureblob::Clients::new(env.clone()),
+            oss: oss::Clients::new(env.clone()),
             others: RwLock::default(),
             env,
         }
@@ -207,6 +210,7 @@ impl Registry {
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
             "azureblob" => Ok(Arc::new(self.azureblob.open(url)?)),
+            "oss" => Ok(Arc::new(self.oss.open(url)?)),
             other => match self.other(other) {
                 Some(opener) => opener.open(url, &|inner| self.open(inner)),
                 None => Err(self.unknown_scheme(url)),

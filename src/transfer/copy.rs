@@ -154,7 +154,7 @@ impl Lane {
             if !self.able.server_copy || self.never_copies.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let able = self.able.copy_conditions;
+            let able = self.able.copy_conditions && self.able.can_check(precondition);
             let checked = effective(precondition, able, &self.no_copy_conditions);
             let conditional = checked != Precondition::None;
             let options = WriteOptions {

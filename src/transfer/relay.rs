@@ -203,11 +203,7 @@ impl Lane {
     }
 
     fn write_options(&self, meta: &Meta, precondition: &Precondition) -> WriteOptions {
-        let able = match precondition {
-            Precondition::None => true,
-            Precondition::IfAbsent => self.able.if_absent,
-            Precondition::IfMatch(_) => self.able.if_match,
-        };
+        let able = self.able.can_check(precondition);
         let mut options = WriteOptions {
             precondition: effective(precondition, able, &self.no_write_conditions),
             believed: precondition.clone(),

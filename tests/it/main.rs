@@ -24,6 +24,8 @@ mod k8s_double_test;
 mod lock;
 mod loopback;
 mod lua;
+mod oss;
+mod oss_double;
 mod permissions;
 mod plan_show;
 mod real_kubernetes;

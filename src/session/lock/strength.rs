@@ -82,6 +82,8 @@ pub(super) fn known(store: &dyn Store, verdicts: &Verdicts) -> Option<Judgement>
         judgement(Strength::Atomic, "its conditional writes are known to hold")
     } else if able.if_absent && able.if_match {
         verdicts.of(&store.place().root)
+    } else if able.if_absent {
+        judgement(Strength::Advisory, "it has no compare-and-swap")
     } else {
         judgement(Strength::Advisory, "it has no conditional writes")
     }

@@ -105,7 +105,7 @@ async fn large(scene: Scene) -> Verdict {
 }
 
 async fn right_checksum(scene: Scene) -> Verdict {
-    for algorithm in [Algorithm::Md5, Algorithm::Sha256, Algorithm::Crc32c] {
+    for algorithm in Algorithm::ALL {
         let options = WriteOptions {
             checksum: Some(Checksum::of(algorithm, b"content")),
             ..WriteOptions::default()
@@ -119,7 +119,7 @@ async fn right_checksum(scene: Scene) -> Verdict {
 
 async fn wrong_checksum(scene: Scene) -> Verdict {
     let text = Bytes::from_static(b"content");
-    for algorithm in [Algorithm::Md5, Algorithm::Sha256, Algorithm::Crc32c] {
+    for algorithm in Algorithm::ALL {
         let options = WriteOptions {
             checksum: Some(Checksum::of(algorithm, b"another content")),
             ..WriteOptions::default()

@@ -154,7 +154,10 @@ pub async fn run_telling(
         store: store.url().to_owned(),
         checks: Vec::new(),
     };
-    let empty = scratch(&store).await;
+    let empty = match store.learn().await {
+        Ok(()) => scratch(&store).await,
+        Err(error) => Err(error.into()),
+    };
     report.checks.push(Check {
         name: EMPTY,
         outcome: outcome(empty),

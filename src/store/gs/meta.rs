@@ -89,12 +89,7 @@ fn without_mark(mut user: BTreeMap<String, String>) -> BTreeMap<String, String> 
 
 fn checksum(algorithm: Algorithm, text: &str) -> Option<Checksum> {
     let value = BASE64_STANDARD.decode(text).ok()?;
-    let wanted = match algorithm {
-        Algorithm::Md5 => 16,
-        Algorithm::Sha256 => 32,
-        Algorithm::Crc32c => 4,
-    };
-    (value.len() == wanted).then_some(Checksum { algorithm, value })
+    (value.len() == algorithm.length()).then_some(Checksum { algorithm, value })
 }
 
 /// The metadata in the headers of an answer with the bytes:

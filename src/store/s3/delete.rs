@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 
 use super::error::Failure;
 use super::{S3Store, quoted};
+use crate::store::xml::is_sayable;
 use crate::store::{Algorithm, Checksum, Error, ErrorKind, Key, Precondition, Result};
 
 /// How many keys one request can name.
@@ -100,7 +101,7 @@ impl S3Store {
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {
         let (keys, unspeakable): (Vec<_>, Vec<_>) = keys
             .into_iter()
-            .partition(|key| is_xml(&self.folder.full(key.as_str())));
+            .partition(|key| is_sayable(&self.folder.full(key.as_str())));
         let batches: Vec<Vec<Key>> = keys.chunks(BATCH).map(<[Key]>::to_vec).collect();
         let mut failures: Vec<Error> = stream::iter(batches)
             .map(|batch| self.delete_batch(batch))
@@ -203,27 +204,8 @@ impl S3Store {
     }
 }
 
-/// Whether a request in XML can name it: <https://www.w3.org/TR/xml/#charsets>.
-fn is_xml(name: &str) -> bool {
-    name.chars()
-        .all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..))
-}
-
 /// The failure of a whole request as that of one of its keys.
 fn relabel(error: &Error, store: &str, key: &Key) -> Error {
     let copy = error.clone();
     copy.at(store, Some(key.as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_xml;
-
-    #[test]
-    fn what_xml_has_no_words_for_is_known() {
-        assert!(is_xml("a/b c\u{10ffff}\u{fffd}ü\t"));
-        for odd in ["\u{ffff}", "a\u{fffe}", "\u{1}", "\u{1f}b"] {
-            assert!(!is_xml(odd), "{odd:?}");
-        }
-    }
 }

@@ -7,13 +7,15 @@ use age::secrecy::ExposeSecret;
 use super::{MOVE, assert_moved};
 use crate::gs_double;
 use crate::k8s_double::K8sDouble;
+use crate::oss_double;
 use crate::s3_double::S3Double;
 use crate::support::{Desk, Ended, clusters, sample, ten_clusters};
 
 /// The names of stores in kstate's configuration, and their URLs.
-const STORES: [(&str, &str); 4] = [
+const STORES: [(&str, &str); 5] = [
     ("amazon", "s3://state/ring"),
     ("google", "gs://bucket/ring"),
+    ("alibaba", "oss://bucket/ring"),
     ("cluster", "k8s:///state/ring"),
     ("sealed", "crypt://sealed/ring"),
 ];
@@ -25,6 +27,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
     desk.write_tree("old", &tree);
     let s3 = S3Double::builder().bucket("state").start();
     let gs = gs_double::start();
+    let oss = oss_double::start();
     let k8s = K8sDouble::builder().namespace("state").start();
     desk.write("kubeconfig", k8s.kubeconfig("admin"));
     let identity = age::x25519::Identity::generate();
@@ -32,6 +35,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
     let google = gs.endpoint();
     let options = [
         ("google", format!("endpoint: {google}")),
+        ("alibaba", format!("endpoint: {}", oss.endpoint())),
         (
             "sealed",
             format!(
@@ -56,6 +60,9 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
             google.trim_start_matches("http://").to_owned(),
         ),
         ("KUBECONFIG", desk.arg("kubeconfig")),
+        ("OSS_REGION", oss_double::REGION.to_owned()),
+        ("ALIYUN_ACCESS_KEY_ID", oss_double::KEY.0.to_owned()),
+        ("ALIYUN_ACCESS_KEY_SECRET", oss_double::KEY.1.to_owned()),
     ];
     let run = |args: &[&str]| {
         let mut run = desk.kstate(args);

@@ -110,9 +110,7 @@ pub(super) fn capable(
 
 /// The checksum of this name.
 pub(in crate::lua::backend) fn algorithm(name: &str) -> Option<Algorithm> {
-    [Algorithm::Md5, Algorithm::Sha256, Algorithm::Crc32c]
-        .into_iter()
-        .find(|one| one.name() == name)
+    Algorithm::ALL.into_iter().find(|one| one.name() == name)
 }
 
 /// Refuses a backend that forgot a function.
