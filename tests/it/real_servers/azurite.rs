@@ -10,9 +10,9 @@ use kstate::store::{Store, StoreUrl, WriteOptions};
 use reqsign_azure_storage::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 
-use super::contract::{assert_verdict, options};
+use super::contract::options;
 use super::{key, noise, unique, variable};
-use crate::support::{Desk, Ended, sample};
+use crate::support::{Desk, Ended, assert_verdict, sample};
 
 /// One account.
 struct Account {

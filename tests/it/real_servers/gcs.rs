@@ -8,8 +8,9 @@ use kstate::store::registry::Env;
 use kstate::store::rest::Tuning;
 use kstate::store::{Store, StoreUrl};
 
-use super::contract::{assert_verdict, options};
+use super::contract::options;
 use super::{unique, variable};
+use crate::support::assert_verdict;
 
 /// It heeds no conditions.
 const CONDITIONS: [&str; 9] = [

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use age::secrecy::ExposeSecret;
 
 use super::{MOVE, assert_moved};
+use crate::azure_double;
 use crate::gs_double;
 use crate::k8s_double::K8sDouble;
 use crate::oss_double;
@@ -12,9 +13,10 @@ use crate::s3_double::S3Double;
 use crate::support::{Desk, Ended, clusters, sample, ten_clusters};
 
 /// The names of stores in kstate's configuration, and their URLs.
-const STORES: [(&str, &str); 5] = [
+const STORES: [(&str, &str); 6] = [
     ("amazon", "s3://state/ring"),
     ("google", "gs://bucket/ring"),
+    ("azure", "azureblob://first/container/ring"),
     ("alibaba", "oss://bucket/ring"),
     ("cluster", "k8s:///state/ring"),
     ("sealed", "crypt://sealed/ring"),
@@ -27,6 +29,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
     desk.write_tree("old", &tree);
     let s3 = S3Double::builder().bucket("state").start();
     let gs = gs_double::start();
+    let azure = azure_double::start();
     let oss = oss_double::start();
     let k8s = K8sDouble::builder().namespace("state").start();
     desk.write("kubeconfig", k8s.kubeconfig("admin"));
@@ -35,6 +38,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
     let google = gs.endpoint();
     let options = [
         ("google", format!("endpoint: {google}")),
+        ("azure", format!("endpoint: {}", azure.endpoint())),
         ("alibaba", format!("endpoint: {}", oss.endpoint())),
         (
             "sealed",
@@ -60,6 +64,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
             google.trim_start_matches("http://").to_owned(),
         ),
         ("KUBECONFIG", desk.arg("kubeconfig")),
+        ("AZURE_STORAGE_KEY", azure_double::key_of("first")),
         ("OSS_REGION", oss_double::REGION.to_owned()),
         ("ALIYUN_ACCESS_KEY_ID", oss_double::KEY.0.to_owned()),
         ("ALIYUN_ACCESS_KEY_SECRET", oss_double::KEY.1.to_owned()),
