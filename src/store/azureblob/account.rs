@@ -1,7 +1,7 @@
 //! Accounts: one signed call, and how another account's service may read here.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,8 +20,8 @@ use super::error::SERVICE;
 use super::settings::{Secret, Settings, place};
 use crate::store::pieces::Buffers;
 use crate::store::registry::Env;
-use crate::store::rest::{Answer, Client, Failure, Tuning, context, query};
-use crate::store::{Result, StoreUrl, lock};
+use crate::store::rest::{Accounts, Answer, Client, Failure, Tuning, context, query};
+use crate::store::{Result, StoreUrl};
 
 /// The version of the API that every request asks for.
 const VERSION: &str = "2023-11-03";
@@ -30,13 +30,7 @@ const VERSION: &str = "2023-11-03";
 const READABLE: Duration = Duration::from_hours(1);
 
 /// The clients of one process. Stores with the same endpoint and credentials share one.
-pub struct Clients {
-    env: Env,
-    tuning: Tuning,
-    buffers: Arc<Buffers>,
-    http: OnceLock<Client>,
-    accounts: Mutex<HashMap<Settings, Arc<Account>>>,
-}
+pub struct Clients(Accounts<Settings, Account>);
 
 /// One account under one set of credentials.
 pub(super) struct Account {
@@ -59,13 +53,7 @@ impl Clients {
     /// As [`new`](Self::new), with other settings than the defaults.
     #[must_use]
     pub fn with(env: Env, tuning: Tuning) -> Self {
-        Self {
-            env,
-            buffers: Arc::new(Buffers::new(tuning.memory, tuning.part_size)),
-            tuning,
-            http: OnceLock::new(),
-            accounts: Mutex::default(),
-        }
+        Self(Accounts::new(env, tuning))
     }
 
     /// Opens the store at a URL; nothing is asked of the network.
@@ -74,27 +62,16 @@ impl Clients {
     /// [`ErrorKind::Invalid`](crate::store::ErrorKind::Invalid) when the URL names no container,
     /// or a setting can't work.
     pub fn open(&self, url: &StoreUrl) -> Result<AzureStore> {
-        let (account, container) = place(url, &self.env)?;
-        let settings = Settings::new(url, account, &self.env)?;
-        let client = self.http()?;
-        let account = Arc::clone(
-            lock(&self.accounts)
-                .entry(settings.clone())
-                .or_insert_with(|| Arc::new(self.account(settings, client))),
-        );
+        let (account, container) = place(url, &self.0.env)?;
+        let settings = Settings::new(url, account, &self.0.env)?;
+        let account = self.0.get(settings, |settings, client| {
+            Ok(self.account(settings, client))
+        })?;
         Ok(AzureStore::new(url, container, account))
     }
 
-    fn http(&self) -> Result<Client> {
-        if let Some(client) = self.http.get() {
-            return Ok(client.clone());
-        }
-        let made = Client::new(&self.tuning, false)?;
-        Ok(self.http.get_or_init(|| made).clone())
-    }
-
     fn account(&self, settings: Settings, client: Client) -> Account {
-        let context = context(&self.env, &client);
+        let context = context(&self.0.env, &client);
         let signer = match &settings.secret {
             Secret::Key(key) => {
                 let key = StaticCredentialProvider::new_shared_key(&settings.account, key);
@@ -108,8 +85,8 @@ impl Clients {
         };
         Account {
             settings,
-            tuning: self.tuning.clone(),
-            buffers: Arc::clone(&self.buffers),
+            tuning: self.0.tuning.clone(),
+            buffers: Arc::clone(&self.0.buffers),
             uncopyable: Mutex::default(),
             client,
             signer,

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 
 use super::AzureStore;
-use super::error::SERVICE;
 use super::meta::quoted;
-use crate::store::rest::{self, Failure};
-use crate::store::resume::{self, Answer, Source};
+use crate::store::rest::ranged;
+use crate::store::resume::{Answer, Source};
 use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
 
 /// An object that is read.
@@ -24,8 +23,7 @@ pub(super) struct Wanted {
 impl Source for Wanted {
     async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
         let policy = &self.store.account.tuning.retry;
-        let answer = policy.run(|_| self.get(range, of)).await?;
-        answer.map(|answer| self.answer(answer)).transpose()
+        policy.run(|_| self.get(range, of)).await
     }
 
     async fn stat(&self) -> Result<Meta> {
@@ -46,38 +44,19 @@ impl Wanted {
         &self,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
-    ) -> Result<Option<rest::Answer>> {
+    ) -> Result<Option<Answer>> {
         let store = &self.store;
-        let mut request = Request::get(store.blob_url(&self.key));
-        if let Some(range) = range {
-            let last = range.end.saturating_sub(1);
-            request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
-        }
+        let mut request = ranged(Request::get(store.blob_url(&self.key)), range);
         if let Some(tag) = if_match {
             request = request.header(header::IF_MATCH, quoted(tag));
         }
         let call = store.call("read", super::READ, Some(&self.key));
         let request = call.built(request, Bytes::new())?;
-        let answer = store.account.send(request).await;
-        let answer = answer.map_err(|failure| failure.into_error(&call))?;
-        if answer.status().is_success() {
-            return Ok(Some(answer));
-        }
-        let failure = Failure::of(answer, &SERVICE).await;
-        if failure.status() == Some(416) {
+        let sent = store.account.send(request).await;
+        let Some(answer) = call.object(sent).await? else {
             return Ok(None);
-        }
-        Err(failure.into_error(&call))
-    }
-
-    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
-        let range = answer.header(header::CONTENT_RANGE.as_str());
-        let (part, size) = resume::part(answer.length(), range)
-            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
-        Ok(Answer {
-            meta: self.store.told("read", &self.key, size, answer.headers())?,
-            part,
-            body: answer.chunks(),
-        })
+        };
+        let told = |size, headers: &HeaderMap| store.told("read", &self.key, size, headers);
+        call.body(answer, told).map(Some)
     }
 }

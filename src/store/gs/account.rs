@@ -1,7 +1,6 @@
 //! Accounts: where the service is, who asks, and one signed call.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
@@ -14,21 +13,15 @@ use super::GsStore;
 use super::error::SERVICE;
 use crate::store::pieces::Buffers;
 use crate::store::registry::Env;
-use crate::store::rest::{Answer, Client, Failure, Tuning, context};
-use crate::store::{Error, ErrorKind, Result, StoreUrl, lock};
+use crate::store::rest::{Accounts, Answer, Client, Failure, Tuning, context};
+use crate::store::{Error, ErrorKind, Result, StoreUrl};
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
 
 const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
 
 /// The clients of one process. Stores with the same endpoint and credentials share one.
-pub struct Clients {
-    env: Env,
-    tuning: Tuning,
-    buffers: Arc<Buffers>,
-    http: OnceLock<Client>,
-    accounts: Mutex<HashMap<Settings, Arc<Account>>>,
-}
+pub struct Clients(Accounts<Settings, Account>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Settings {
@@ -60,13 +53,7 @@ impl Clients {
     /// As [`new`](Self::new), with other settings than the defaults.
     #[must_use]
     pub fn with(env: Env, tuning: Tuning) -> Self {
-        Self {
-            env,
-            buffers: Arc::new(Buffers::new(tuning.memory, tuning.part_size)),
-            tuning,
-            http: OnceLock::new(),
-            accounts: Mutex::default(),
-        }
+        Self(Accounts::new(env, tuning))
     }
 
     /// Opens the store at a URL; nothing is asked of the network.
@@ -74,28 +61,16 @@ impl Clients {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the endpoint is no URL.
     pub fn open(&self, url: &StoreUrl) -> Result<GsStore> {
-        let settings = self.settings(url)?;
-        let client = self.http()?;
-        let account = Arc::clone(
-            lock(&self.accounts)
-                .entry(settings.clone())
-                .or_insert_with(|| Arc::new(self.account(settings, client))),
-        );
+        let account = self.0.get(self.settings(url)?, |settings, client| {
+            Ok(self.account(settings, client))
+        })?;
         Ok(GsStore::at_url(url, account))
-    }
-
-    fn http(&self) -> Result<Client> {
-        if let Some(client) = self.http.get() {
-            return Ok(client.clone());
-        }
-        let made = Client::new(&self.tuning, false)?;
-        Ok(self.http.get_or_init(|| made).clone())
     }
 
     /// The option, then `STORAGE_EMULATOR_HOST` with or without a scheme, as Google's own
     /// clients read it.
     fn settings(&self, url: &StoreUrl) -> Result<Settings> {
-        let emulator = self.env.get("STORAGE_EMULATOR_HOST");
+        let emulator = self.0.env.get("STORAGE_EMULATOR_HOST");
         let option = url.options.get("endpoint").map(String::as_str);
         let given = option.or(emulator);
         let endpoint = match given {
@@ -125,14 +100,14 @@ impl Clients {
         };
         let request_signer = RequestSigner::new("storage").with_scope(SCOPE);
         let signer = (!settings.is_emulator).then(|| {
-            let context = context(&self.env, &client);
+            let context = context(&self.0.env, &client);
             Signer::new(context, chain, request_signer)
         });
         Account {
             is_google: settings.endpoint == ENDPOINT,
             endpoint: settings.endpoint,
-            tuning: self.tuning.clone(),
-            buffers: Arc::clone(&self.buffers),
+            tuning: self.0.tuning.clone(),
+            buffers: Arc::clone(&self.0.buffers),
             client,
             signer,
         }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 
 use super::GsStore;
-use super::error::SERVICE;
 use super::meta::of_headers;
-use crate::store::rest::{self, Failure, encoded_path};
-use crate::store::resume::{self, Answer, Source};
+use crate::store::rest::{encoded_path, ranged};
+use crate::store::resume::{Answer, Source};
 use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
 
 /// An object that is read.
@@ -53,8 +52,7 @@ impl Wanted {
         of: Option<&Tag>,
     ) -> Result<Option<Answer>> {
         let policy = &self.store.account.tuning.retry;
-        let answer = policy.run(|_| self.get(range, of)).await?;
-        answer.map(|answer| self.answer(answer)).transpose()
+        policy.run(|_| self.get(range, of)).await
     }
 
     /// There are emulators that send no generation with the bytes, and heed none.
@@ -83,16 +81,13 @@ impl Wanted {
         &self,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
-    ) -> Result<Option<rest::Answer>> {
+    ) -> Result<Option<Answer>> {
         let store = &self.store;
         let name = encoded_path(&store.folder.full(self.key.as_str()));
         let url = format!("{}/{}/{name}", store.account.endpoint, store.site.bucket);
         // Without it, what was stored compressed is sent decompressed.
-        let mut request = Request::get(url).header(header::ACCEPT_ENCODING, "gzip");
-        if let Some(range) = range {
-            let last = range.end.saturating_sub(1);
-            request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
-        }
+        let request = Request::get(url).header(header::ACCEPT_ENCODING, "gzip");
+        let mut request = ranged(request, range);
         if let Some(Tag(generation)) = if_match {
             request = request.header("x-goog-if-generation-match", generation);
         }
@@ -103,26 +98,11 @@ impl Wanted {
             Some(&self.key),
         );
         let request = call.built(request, Bytes::new())?;
-        let answer = store.account.send(request).await;
-        let answer = answer.map_err(|failure| failure.into_error(&call))?;
-        if answer.status().is_success() {
-            return Ok(Some(answer));
-        }
-        let failure = Failure::of(answer, &SERVICE).await;
-        if failure.status() == Some(416) {
+        let sent = store.account.send(request).await;
+        let Some(answer) = call.object(sent).await? else {
             return Ok(None);
-        }
-        Err(failure.into_error(&call))
-    }
-
-    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
-        let range = answer.header(header::CONTENT_RANGE.as_str());
-        let (part, size) = resume::part(answer.length(), range)
-            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
-        Ok(Answer {
-            meta: of_headers(&self.key, size, answer.headers()),
-            part,
-            body: answer.chunks(),
-        })
+        };
+        let meta = |size, headers: &HeaderMap| Ok(of_headers(&self.key, size, headers));
+        call.body(answer, meta).map(Some)
     }
 }

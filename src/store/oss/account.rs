@@ -1,7 +1,7 @@
 //! Accounts and buckets: who asks, where, and one signed call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -18,17 +18,11 @@ use super::versions::Versions;
 use super::{OssStore, metadata};
 use crate::store::pieces::Buffers;
 use crate::store::registry::Env;
-use crate::store::rest::{Answer, Client, Failure, Tuning, context};
+use crate::store::rest::{Accounts, Answer, Client, Failure, Tuning, context};
 use crate::store::{Result, StoreUrl, lock};
 
 /// The clients of one process. Stores with the same endpoint and credentials share one.
-pub struct Clients {
-    env: Env,
-    tuning: Tuning,
-    buffers: Arc<Buffers>,
-    http: OnceLock<Client>,
-    accounts: Mutex<HashMap<Settings, Arc<Account>>>,
-}
+pub struct Clients(Accounts<Settings, Account>);
 
 /// One service under one set of credentials.
 pub(super) struct Account {
@@ -66,13 +60,7 @@ impl Clients {
     /// As [`new`](Self::new), with other settings than the defaults.
     #[must_use]
     pub fn with(env: Env, tuning: Tuning) -> Self {
-        Self {
-            env,
-            buffers: Arc::new(Buffers::new(tuning.memory, tuning.part_size)),
-            tuning,
-            http: OnceLock::new(),
-            accounts: Mutex::default(),
-        }
+        Self(Accounts::new(env, tuning))
     }
 
     /// Opens the store at a URL; nothing is asked of the network.
@@ -80,33 +68,28 @@ impl Clients {
     /// # Errors
     /// [`Invalid`](crate::store::ErrorKind::Invalid) when an option can't be what it is to be.
     pub fn open(&self, url: &StoreUrl) -> Result<OssStore> {
-        let settings = Settings::of(url, &self.env)?;
-        if let Some(account) = lock(&self.accounts).get(&settings) {
-            return Ok(OssStore::at_url(url, Arc::clone(account)));
-        }
-        let made = self.account(settings.clone());
-        let made = Arc::new(made.map_err(|error| error.at(url, None))?);
-        let account = Arc::clone(lock(&self.accounts).entry(settings).or_insert(made));
+        let settings = Settings::of(url, &self.0.env)?;
+        let account = self
+            .0
+            .get(settings, |settings, client| self.account(settings, client));
+        let account = account.map_err(|error| error.at(url, None))?;
         Ok(OssStore::at_url(url, account))
     }
 
-    fn http(&self) -> Result<Client> {
-        if let Some(client) = self.http.get() {
-            return Ok(client.clone());
-        }
-        let made = Client::new(&self.tuning, false)?;
-        Ok(self.http.get_or_init(|| made).clone())
-    }
-
-    fn account(&self, settings: Settings) -> Result<Account> {
-        let client = self.http()?;
-        let context = context(&with_names_of_today(&self.env), &client);
-        let asks = WhoAsks::of(&settings, &self.env)?;
+    fn account(&self, settings: Settings, client: Client) -> Result<Account> {
+        let Accounts {
+            env,
+            tuning,
+            buffers,
+            ..
+        } = &self.0;
+        let context = context(&with_names_of_today(env), &client);
+        let asks = WhoAsks::of(&settings, env)?;
         Ok(Account {
             signer: Signer::new(context.clone(), asks, RequestSigner::new("")),
             settings,
-            tuning: self.tuning.clone(),
-            buffers: Arc::clone(&self.buffers),
+            tuning: tuning.clone(),
+            buffers: Arc::clone(buffers),
             client,
             context,
             region: OnceCell::new(),

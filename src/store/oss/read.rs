@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 
 use super::OssStore;
-use super::error::SERVICE;
 use super::meta::{of_headers, quoted};
 use crate::store::mark::MARK;
-use crate::store::rest::{self, Failure, query};
-use crate::store::resume::{self, Answer, Source};
+use crate::store::rest::{query, ranged};
+use crate::store::resume::{Answer, Source};
 use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
 
 /// An object that is read.
@@ -27,8 +26,7 @@ pub(super) struct Wanted {
 impl Source for Wanted {
     async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
         let policy = &self.store.account.tuning.retry;
-        let answer = policy.run(|_| self.get(range, of)).await?;
-        answer.map(|answer| self.answer(answer)).transpose()
+        policy.run(|_| self.get(range, of)).await
     }
 
     async fn stat(&self) -> Result<Meta> {
@@ -49,17 +47,13 @@ impl Wanted {
         &self,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
-    ) -> Result<Option<rest::Answer>> {
+    ) -> Result<Option<Answer>> {
         let store = &self.store;
         let version = query([("versionId", self.version.as_deref())]);
-        let mut request = Request::get(format!("{}{version}", store.path(&self.key)));
-        if let Some(range) = range {
-            let last = range.end.saturating_sub(1);
-            request = request
-                .header(header::RANGE, format!("bytes={}-{last}", range.start))
-                // Else a range beyond the end gives everything.
-                .header("x-oss-range-behavior", "standard");
-        }
+        let request = Request::get(format!("{}{version}", store.path(&self.key)));
+        let mut request = ranged(request, range)
+            // Else a range beyond the end gives everything.
+            .header("x-oss-range-behavior", "standard");
         if let Some(tag) = if_match {
             request = request.header(header::IF_MATCH, quoted(tag));
         }
@@ -68,31 +62,20 @@ impl Wanted {
             None => "oss:GetObject",
         };
         let call = store.call("read", action, Some(&self.key));
-        let answer = store.send_any(request, Bytes::new()).await;
-        let answer = answer.map_err(|failure| failure.into_error(&call))?;
-        if answer.status().is_success() {
-            return Ok(Some(answer));
-        }
-        let failure = Failure::of(answer, &SERVICE).await;
-        if failure.status() == Some(416) {
+        let sent = store.send_any(request, Bytes::new()).await;
+        let Some(answer) = call.object(sent).await? else {
             return Ok(None);
-        }
-        Err(failure.into_error(&call))
+        };
+        let meta = |size, headers: &HeaderMap| self.meta(size, headers);
+        call.body(answer, meta).map(Some)
     }
 
-    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
-        let range = answer.header(header::CONTENT_RANGE.as_str());
-        let (part, size) = resume::part(answer.length(), range)
-            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
-        let mut meta = of_headers(&self.key, size, answer.headers());
+    fn meta(&self, size: u64, headers: &HeaderMap) -> Result<Meta> {
+        let mut meta = of_headers(&self.key, size, headers);
         meta.user.remove(MARK);
         if meta.tag.is_none() {
             return Err(self.error(ErrorKind::Corrupt, "the answer has no ETag"));
         }
-        Ok(Answer {
-            meta,
-            part,
-            body: answer.chunks(),
-        })
+        Ok(meta)
     }
 }

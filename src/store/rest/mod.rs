@@ -4,15 +4,19 @@
 //! The credential chains and signatures are those of the `reqsign` crates. The calls are our own:
 //! a general client over many services folds names (spaces, `//`) that are two objects here.
 
+mod accounts;
 mod client;
 mod context;
 mod failure;
+mod object;
 mod site;
 
+pub(super) use accounts::Accounts;
 pub(super) use client::{Answer, Client};
 pub(super) use context::context;
 pub(crate) use failure::by_status;
 pub(super) use failure::{Call, Failure, Service, Told};
+pub(super) use object::ranged;
 pub(super) use site::Site;
 
 use std::time::Duration;
