@@ -17,7 +17,7 @@ use crate::http_double::{self, Double, decoded, query};
 use upload::Session;
 
 /// What requests must carry.
-const TOKEN: &str = "token-of-the-double";
+pub(crate) const TOKEN: &str = "token-of-the-double";
 
 pub(crate) struct Gs {
     pub(crate) buckets: BTreeMap<String, BTreeMap<String, Object>>,
@@ -70,7 +70,8 @@ impl http_double::Service for Gs {
         if path.starts_with("/computeMetadata/") {
             return metadata_server(request);
         }
-        let is_xml = !path.starts_with("/storage/v1/") && !path.starts_with("/upload/");
+        let is_json = ["/storage/v1/", "/upload/", "/download/"];
+        let is_xml = !is_json.iter().any(|start| path.starts_with(start));
         let is_known = request
             .headers
             .get("authorization")
@@ -105,6 +106,9 @@ impl Gs {
             (&Method::GET, ["storage", "v1", "b", bucket, "o"]) => self.list(request, bucket),
             (&Method::GET, ["storage", "v1", "b", bucket, "o", name]) => {
                 self.get_resource(request, bucket, name)
+            }
+            (&Method::GET, ["download", "storage", "v1", "b", bucket, "o", name]) => {
+                self.download_media(request, bucket, name)
             }
             (&Method::DELETE, ["storage", "v1", "b", bucket, "o", name]) => {
                 self.delete(request, bucket, name)
@@ -195,7 +199,17 @@ fn refuse<T>(status: u16, reason: &'static str, message: &str) -> Result<T, Refu
 
 /// The parameters of a request, which may have no others.
 fn parameters(request: &Parts, known: &[&str]) -> Result<BTreeMap<String, String>, Refusal> {
-    let pairs: BTreeMap<String, String> = query(request).into_iter().collect();
+    let mut pairs: BTreeMap<String, String> = query(request).into_iter().collect();
+    // How the answer looks, and that it has no ACLs, is as it is anyway.
+    for (name, value) in [
+        ("alt", "json"),
+        ("prettyPrint", "false"),
+        ("projection", "noAcl"),
+    ] {
+        if pairs.get(name).is_some_and(|given| given == value) {
+            pairs.remove(name);
+        }
+    }
     match pairs.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => refuse(
             400,

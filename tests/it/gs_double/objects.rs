@@ -44,6 +44,19 @@ fn no_object<T>(bucket: &str, name: &str) -> Result<T, Refusal> {
     refuse(404, "notFound", &format!("No such object: {bucket}/{name}"))
 }
 
+/// Only one generation of an object is kept: the others are missing.
+fn check_only(
+    wanted: Option<&String>,
+    bucket: &str,
+    name: &str,
+    object: &Object,
+) -> Result<(), Refusal> {
+    match wanted {
+        Some(wanted) if *wanted != object.generation.to_string() => no_object(bucket, name),
+        _ => Ok(()),
+    }
+}
+
 impl Gs {
     fn object(&mut self, bucket: &str, name: &str) -> Result<Object, Refusal> {
         match self.bucket(bucket)?.get(name) {
@@ -53,8 +66,9 @@ impl Gs {
     }
 
     pub(super) fn get_resource(&mut self, request: &Parts, bucket: &str, name: &str) -> Outcome {
-        let known = parameters(request, &["ifGenerationMatch", "fields"])?;
+        let known = parameters(request, &["ifGenerationMatch", "generation", "fields"])?;
         let object = self.object(bucket, name)?;
+        check_only(known.get("generation"), bucket, name, &object)?;
         check_generation(known.get("ifGenerationMatch"), Some(&object))?;
         Ok(answer(
             200,
@@ -63,12 +77,6 @@ impl Gs {
     }
 
     pub(super) fn download(&mut self, request: &Parts, bucket: &str, name: &str) -> Outcome {
-        let text = |name: &str| {
-            request
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
         let object = match self.bucket(bucket) {
             Err(_) => return refuse(404, "NoSuchBucket", "The specified bucket does not exist."),
             Ok(objects) => match objects.get(name) {
@@ -76,52 +84,32 @@ impl Gs {
                 Some(object) => object.clone(),
             },
         };
-        let wanted = text("x-goog-if-generation-match").map(str::to_owned);
+        let wanted = request.headers.get("x-goog-if-generation-match");
+        let wanted = wanted
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         if check_generation(wanted.as_ref(), Some(&object)).is_err() {
             return refuse(412, "PreconditionFailed", "the generation is another one");
         }
-        let size = object.bytes.len();
-        let range = text("range").map(|range| {
-            let range = range.strip_prefix("bytes=").expect("a range of bytes");
-            let (first, last) = range.split_once('-').expect("a range");
-            let first: usize = first.parse().expect("a first byte");
-            let last: usize = last.parse().unwrap_or(usize::MAX);
-            (first, last.min(size.saturating_sub(1)))
-        });
-        let mut response = Response::builder()
-            .header("x-goog-generation", object.generation)
-            .header("x-goog-stored-content-length", size)
-            .header("content-type", &object.content_type)
-            .header("last-modified", LAST_MODIFIED)
-            .header(
-                "x-goog-hash",
-                format!("crc32c={}", digest(Algorithm::Crc32c, &object.bytes)),
-            );
-        if !object.is_composite {
-            let md5 = digest(Algorithm::Md5, &object.bytes);
-            response = response.header("x-goog-hash", format!("md5={md5}"));
+        media(request, object)
+    }
+
+    /// The same in the JSON API, which Google's own clients read by.
+    pub(super) fn download_media(&mut self, request: &Parts, bucket: &str, name: &str) -> Outcome {
+        let known = parameters(request, &["alt", "generation", "ifGenerationMatch"])?;
+        if known.get("alt").is_none_or(|alt| alt != "media") {
+            return refuse(400, "invalid", "only media is downloaded");
         }
-        for (name, value) in &object.metadata {
-            response = response.header(format!("x-goog-meta-{name}"), value.as_bytes());
-        }
-        let body = match range {
-            None => object.bytes,
-            Some((first, _)) if first >= size => {
-                return refuse(416, "InvalidRange", "the range lies beyond the end");
-            }
-            Some((first, last)) => {
-                response = response
-                    .status(206)
-                    .header("content-range", format!("bytes {first}-{last}/{size}"));
-                object.bytes.slice(first..=last)
-            }
-        };
-        Ok(response.body(body).expect("a response"))
+        let object = self.object(bucket, name)?;
+        check_only(known.get("generation"), bucket, name, &object)?;
+        check_generation(known.get("ifGenerationMatch"), Some(&object))?;
+        media(request, object)
     }
 
     pub(super) fn delete(&mut self, request: &Parts, bucket: &str, name: &str) -> Outcome {
-        let known = parameters(request, &["ifGenerationMatch"])?;
+        let known = parameters(request, &["generation", "ifGenerationMatch"])?;
         let object = self.object(bucket, name)?;
+        check_only(known.get("generation"), bucket, name, &object)?;
         check_generation(known.get("ifGenerationMatch"), Some(&object))?;
         self.bucket(bucket)?.remove(name);
         Ok(answer(204, Bytes::new()))
@@ -135,6 +123,7 @@ impl Gs {
         (to_bucket, to): (&str, &str),
     ) -> Outcome {
         let known = [
+            "sourceGeneration",
             "ifSourceGenerationMatch",
             "ifGenerationMatch",
             "rewriteToken",
@@ -144,6 +133,7 @@ impl Gs {
             return refuse(403, "forbidden", "no access from one to the other");
         }
         let object = self.object(from_bucket, from)?;
+        check_only(known.get("sourceGeneration"), from_bucket, from, &object)?;
         check_generation(known.get("ifSourceGenerationMatch"), Some(&object))?;
         let there = self.bucket(to_bucket)?.get(to).cloned();
         check_generation(known.get("ifGenerationMatch"), there.as_ref())?;
@@ -170,4 +160,47 @@ impl Gs {
         }
         Ok(answer(200, told.to_string().into()))
     }
+}
+
+/// An object's bytes, or those of the range asked for, with its metadata in headers.
+fn media(request: &Parts, object: Object) -> Outcome {
+    let range = request.headers.get("range");
+    let range = range.and_then(|value| value.to_str().ok());
+    let size = object.bytes.len();
+    let range = range.map(|range| {
+        let range = range.strip_prefix("bytes=").expect("a range of bytes");
+        let (first, last) = range.split_once('-').expect("a range");
+        let first: usize = first.parse().expect("a first byte");
+        let last: usize = last.parse().unwrap_or(usize::MAX);
+        (first, last.min(size.saturating_sub(1)))
+    });
+    let mut response = Response::builder()
+        .header("x-goog-generation", object.generation)
+        .header("x-goog-stored-content-length", size)
+        .header("content-type", &object.content_type)
+        .header("last-modified", LAST_MODIFIED)
+        .header(
+            "x-goog-hash",
+            format!("crc32c={}", digest(Algorithm::Crc32c, &object.bytes)),
+        );
+    if !object.is_composite {
+        let md5 = digest(Algorithm::Md5, &object.bytes);
+        response = response.header("x-goog-hash", format!("md5={md5}"));
+    }
+    for (name, value) in &object.metadata {
+        response = response.header(format!("x-goog-meta-{name}"), value.as_bytes());
+    }
+    let body = match range {
+        None => object.bytes,
+        Some((first, _)) if first >= size => {
+            return refuse(416, "InvalidRange", "the range lies beyond the end");
+        }
+        Some((first, last)) => {
+            response = response
+                .status(206)
+                .header("content-range", format!("bytes {first}-{last}/{size}"));
+            object.bytes.slice(first..=last)
+        }
+    };
+    Ok(response.body(body).expect("a response"))
 }

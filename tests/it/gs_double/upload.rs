@@ -33,44 +33,64 @@ pub(super) struct Session {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Wish {
+    /// May stand in the query instead.
+    name: Option<String>,
     content_type: String,
     metadata: BTreeMap<String, String>,
     md5_hash: Option<String>,
+    crc32c: Option<String>,
+}
+
+impl Wish {
+    /// What isn't said of the type stands in a header.
+    fn or_of_type(mut self, header: Option<&str>) -> Self {
+        if let Some(kind) = header.filter(|_| self.content_type.is_empty()) {
+            kind.clone_into(&mut self.content_type);
+        }
+        self
+    }
 }
 
 impl Gs {
     pub(super) fn upload(&mut self, request: &Parts, body: &Bytes, bucket: &str) -> Outcome {
         let known = parameters(request, &["uploadType", "name", "ifGenerationMatch"])?;
-        let Some(name) = known.get("name").filter(|name| is_name(name)) else {
+        let (wish, bytes) = match known.get("uploadType").map(String::as_str) {
+            Some("multipart") => {
+                let (wish, bytes) = related(request, body)?;
+                (wish, Some(bytes))
+            }
+            Some("resumable") => {
+                let kind = request.headers.get("x-upload-content-type");
+                let kind = kind.and_then(|value| value.to_str().ok());
+                (wish(body)?.or_of_type(kind), None)
+            }
+            _ => return refuse(400, "invalid", "no such uploadType"),
+        };
+        let name = known.get("name").or(wish.name.as_ref()).cloned();
+        let Some(name) = name.filter(|name| is_name(name)) else {
             return refuse(400, "invalid", "no object can have this name");
         };
         let condition = known.get("ifGenerationMatch");
-        check_generation(condition, self.bucket(bucket)?.get(name))?;
-        match known.get("uploadType").map(String::as_str) {
-            Some("multipart") => {
-                let (wish, bytes) = related(request, body)?;
-                self.store(bucket, name, wish, bytes)
-            }
-            Some("resumable") => {
-                let id = format!("{:x}", self.generation + self.sessions.len() as u64);
-                let session = Session {
-                    bucket: bucket.to_owned(),
-                    name: name.clone(),
-                    condition: condition.cloned(),
-                    wish: wish(body)?,
-                    bytes: BytesMut::new(),
-                    done: None,
-                };
-                self.generation += 1;
-                self.sessions.insert(id.clone(), session);
-                let host = request.headers.get("host").expect("a host");
-                let host = host.to_str().expect("text");
-                let place = format!("http://{host}/upload/session/{id}");
-                let response = Response::builder().header("location", place);
-                Ok(response.body(Bytes::new()).expect("a response"))
-            }
-            _ => refuse(400, "invalid", "no such uploadType"),
+        check_generation(condition, self.bucket(bucket)?.get(&name))?;
+        if let Some(bytes) = bytes {
+            return self.store(bucket, &name, wish, bytes);
         }
+        let id = format!("{:x}", self.generation + self.sessions.len() as u64);
+        let session = Session {
+            bucket: bucket.to_owned(),
+            name,
+            condition: condition.cloned(),
+            wish,
+            bytes: BytesMut::new(),
+            done: None,
+        };
+        self.generation += 1;
+        self.sessions.insert(id.clone(), session);
+        let host = request.headers.get("host").expect("a host");
+        let host = host.to_str().expect("text");
+        let place = format!("http://{host}/upload/session/{id}");
+        let response = Response::builder().header("location", place);
+        Ok(response.body(Bytes::new()).expect("a response"))
     }
 
     fn store(&mut self, bucket: &str, name: &str, wish: Wish, bytes: Bytes) -> Outcome {
@@ -80,6 +100,14 @@ impl Gs {
                 400,
                 "invalid",
                 "Provided MD5 hash doesn't match calculated MD5 hash",
+            );
+        }
+        let crc = digest(Algorithm::Crc32c, &bytes);
+        if wish.crc32c.is_some_and(|wanted| wanted != crc) {
+            return refuse(
+                400,
+                "invalid",
+                "Provided CRC32C doesn't match calculated CRC32C",
             );
         }
         let object = Object {
@@ -183,18 +211,29 @@ fn related(request: &Parts, body: &Bytes) -> Result<(Wish, Bytes), Refusal> {
     let header = header.and_then(|value| value.to_str().ok());
     let boundary = header.and_then(|text| text.strip_prefix("multipart/related; boundary="));
     let boundary = boundary.ok_or_else(|| wrong("no boundary"))?;
+    let boundary = boundary.trim_matches('"');
     let opening = format!("--{boundary}\r\n");
-    let closing = format!("\r\n--{boundary}--\r\n");
+    let closing = format!("\r\n--{boundary}--");
     let inner = body
         .strip_prefix(opening.as_bytes())
+        .map(|inner| inner.strip_suffix(b"\r\n").unwrap_or(inner))
         .and_then(|inner| inner.strip_suffix(closing.as_bytes()))
         .ok_or_else(|| wrong("no parts"))?;
     let between = format!("\r\n--{boundary}\r\n");
     let at = find(inner, between.as_bytes()).ok_or_else(|| wrong("one part"))?;
-    let content = |part: &[u8]| find(part, b"\r\n\r\n").map(|at| part[at + 4..].to_vec());
-    let first = content(&inner[..at]).ok_or_else(|| wrong("no headers"))?;
-    let second = content(&inner[at + between.len()..]).ok_or_else(|| wrong("no headers"))?;
-    Ok((wish(&first)?, second.into()))
+    let split = |part: &[u8]| {
+        let end = find(part, b"\r\n\r\n")?;
+        let headers = String::from_utf8(part[..end].to_vec()).ok()?;
+        Some((headers, part[end + 4..].to_vec()))
+    };
+    let (_, first) = split(&inner[..at]).ok_or_else(|| wrong("no headers"))?;
+    let second = split(&inner[at + between.len()..]);
+    let (headers, second) = second.ok_or_else(|| wrong("no headers"))?;
+    let kind = headers.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-type").then_some(value)
+    });
+    Ok((wish(&first)?.or_of_type(kind), second.into()))
 }
 
 fn find(all: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -12,7 +12,7 @@ use super::answer::{
 };
 use super::selector::Selector;
 use super::state::State;
-use super::validate::{check, kind_of};
+use super::validate::{LEASE_TIMES, check, kind_of, micro_time};
 
 /// What a request is about.
 #[derive(Clone, Copy)]
@@ -44,7 +44,9 @@ fn decode(target: Target<'_>, body: &[u8]) -> Result<Value, Answer> {
     let mut object: Value = serde_json::from_slice(body)
         .map_err(|error| bad_request(&format!("the object provided is unrecognized: {error}")))?;
     let (kind, version) = (kind_of(target.resource), api_version(target.resource));
-    if object["kind"] != kind || object["apiVersion"] != *version {
+    // What isn't said is what the place is for.
+    let is_other = |field: &Value, wanted: &str| !field.is_null() && field != wanted;
+    if is_other(&object["kind"], kind) || is_other(&object["apiVersion"], &version) {
         let message = format!("the object provided is unrecognized: want {version} {kind}");
         return Err(bad_request(&message));
     }
@@ -53,6 +55,13 @@ fn decode(target: Target<'_>, body: &[u8]) -> Result<Value, Answer> {
         let message =
             "the namespace of the provided object does not match the namespace sent on the request";
         return Err(bad_request(message));
+    }
+    object["kind"] = kind.into();
+    object["apiVersion"] = version.into();
+    for field in LEASE_TIMES {
+        if let Some(time) = object["spec"][field].as_str().and_then(micro_time) {
+            object["spec"][field] = time.into();
+        }
     }
     if target.resource == "secrets" && object["type"].is_null() {
         object["type"] = "Opaque".into();

@@ -209,9 +209,10 @@ fn name_in(body: &[u8]) -> String {
         .to_owned()
 }
 
+/// What isn't said to be anything else is JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(http::header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+    kind.is_none_or(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::answer::{Answer, invalid, status};
 
@@ -124,11 +126,9 @@ fn check_lease(object: &Value, bad: &Bad<'_>) -> Result<(), Answer> {
             "Invalid value: must be greater than or equal to 0",
         )?;
     }
-    for field in ["acquireTime", "renewTime"] {
-        let micro = "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z";
-        let micro = time::format_description::parse_borrowed::<2>(micro).expect("a format");
-        let is_time = |text: &str| time::PrimitiveDateTime::parse(text, &micro).is_ok();
-        if !spec[field].is_null() && !spec[field].as_str().is_some_and(is_time) {
+    for field in LEASE_TIMES {
+        let time = spec[field].as_str().and_then(micro_time);
+        if !spec[field].is_null() && time.is_none() {
             let message = format!(
                 "Lease in version \"v1\" cannot be handled as a Lease: parsing time {}",
                 spec[field]
@@ -137,6 +137,23 @@ fn check_lease(object: &Value, bad: &Bad<'_>) -> Result<(), Answer> {
         }
     }
     Ok(())
+}
+
+pub(super) const LEASE_TIMES: [&str; 2] = ["acquireTime", "renewTime"];
+
+/// A `MicroTime` as the server writes it, in UTC, where it may come in any zone.
+pub(super) fn micro_time(text: &str) -> Option<String> {
+    let micro = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]\
+         [offset_hour sign:mandatory]:[offset_minute]"
+    );
+    let zoned = match text.strip_suffix('Z') {
+        Some(start) => format!("{start}+00:00"),
+        None => text.to_owned(),
+    };
+    let time = OffsetDateTime::parse(&zoned, micro).ok()?;
+    let utc = time.to_offset(UtcOffset::UTC).format(micro).ok()?;
+    Some(utc.replace("+00:00", "Z"))
 }
 
 fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {

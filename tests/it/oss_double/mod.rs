@@ -18,7 +18,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
 
-use crate::http_double::{self, Double, decoded, query};
+use url::form_urlencoded;
+
+use crate::http_double::{self, Double, decoded};
 pub(crate) use machine::{IDENTITY, ROLE};
 pub(crate) use state::{Bucket, Object, Versioning};
 use upload::Upload;
@@ -104,7 +106,10 @@ impl http_double::Service for Oss {
             bucket,
             name: &name,
             body,
-            query: query(request).into_iter().collect(),
+            // As of a form: a plus sign is a blank.
+            query: form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect(),
         };
         let outcome = self.check(&asked).and_then(|()| self.route(&asked));
         let mut response = outcome.unwrap_or_else(|refusal| refusal.response(request, &id));
@@ -120,8 +125,12 @@ impl Oss {
         auth::check(asked)?;
         let request = asked.request;
         let has_body = matches!(request.method, Method::PUT | Method::POST);
-        if has_body && !request.headers.contains_key("content-length") {
-            return refuse(411, "MissingContentLength", "", "no Content-Length");
+        let is_told = ["content-length", "transfer-encoding"]
+            .iter()
+            .any(|name| request.headers.contains_key(*name));
+        if has_body && !is_told {
+            let message = "You must provide the Content-Length HTTP header.";
+            return refuse(411, "MissingContentLength", "", message);
         }
         if let Some(endpoint) = &self.moved_to {
             return Err(Refusal {
@@ -207,7 +216,7 @@ impl Asked<'_> {
 
     /// Refuses parameters and headers but these, and those of every request.
     fn only(&self, parameters: &[&str], headers: &[&str]) -> Outcome<()> {
-        const COMMON: [&str; 13] = [
+        const COMMON: [&str; 14] = [
             "accept",
             "accept-encoding",
             "authorization",
@@ -217,6 +226,7 @@ impl Asked<'_> {
             "date",
             "expect",
             "host",
+            "transfer-encoding",
             "user-agent",
             "x-oss-content-sha256",
             "x-oss-date",

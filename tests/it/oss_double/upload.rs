@@ -94,9 +94,8 @@ impl Oss {
                 _ => return refuse(400, "InvalidArgument", "", "x-oss-copy-source-range"),
             },
         };
-        let etag = md5_hex(&bytes);
-        self.keep(asked, bytes)?;
-        Ok(xml::answer("CopyPartResult", &copied(&etag)))
+        self.keep(asked, bytes.clone())?;
+        Ok(copied("CopyPartResult", &Object::normal(bytes), None))
     }
 
     pub(super) fn complete(&mut self, asked: &Asked<'_>) -> Outcome {

@@ -1,4 +1,4 @@
-//! The Kubernetes double before the vendor's own client: kubectl must find nothing odd about it.
+//! kubectl before the Kubernetes double.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ fn kubectl(desk: &Desk, args: &[&str]) -> Ended {
     Ended::of(command)
 }
 
-#[ignore = "needs kubectl"]
+#[ignore = "needs the vendors' clients"]
 #[test]
 fn kubectl_creates_replaces_lists_and_deletes() {
     let double = K8sDouble::builder().namespace("state").insecure().start();
