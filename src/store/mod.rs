@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt};
 
 pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
@@ -267,6 +267,19 @@ impl Capabilities {
             Precondition::IfMatch(_) => self.if_match,
         }
     }
+}
+
+/// Deletes objects by one call each, `at_once` of them at a time; gives the failures.
+pub(crate) async fn delete_each(store: &dyn Store, keys: Vec<Key>, at_once: usize) -> Vec<Error> {
+    let deletes = stream::iter(keys).map(|key| async move {
+        let deleted = store.delete(&key, Precondition::None).await;
+        deleted.err()
+    });
+    deletes
+        .buffer_unordered(at_once)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
 }
 
 /// Where a store really is, to tell whether two stores are the same or contain each other.

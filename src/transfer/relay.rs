@@ -62,8 +62,11 @@ impl Lane {
         let mut attempt = 1;
         let mut precondition = precondition;
         let most = self.able.max_conditional;
-        if most.is_some_and(|most| from.size > most) && *precondition != Precondition::None {
+        let is_too_large = most.is_some_and(|most| from.size > most);
+        if is_too_large || !self.able.can_check(precondition) {
             self.check_target(key, precondition).await?;
+        }
+        if is_too_large {
             precondition = &Precondition::None;
         }
         loop {

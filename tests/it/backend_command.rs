@@ -162,4 +162,7 @@ fn the_role_is_of_the_namespace() {
     role.says("the namespace stands for yours");
     assert!(role.stdout.contains("kind: Role\n"), "{}", role.stdout);
     desk.run(&["backend", "rbac", "s3://b"]).with(2);
+    desk.run(&["backend", "rbac", "k8s:///No Name"])
+        .with(2)
+        .says("can't be a namespace");
 }

@@ -76,7 +76,7 @@ fn rbac(context: &Context, store: Option<&str>) -> Result<u8, Failure> {
             "the namespace stands for yours; for another one: kstate backend rbac k8s:///NAMESPACE"
         );
     }
-    let role = k8s::rbac(namespace.unwrap_or(NAMESPACE));
+    let role = k8s::rbac(namespace.unwrap_or(NAMESPACE))?;
     std::io::stdout().lock().write_all(role.as_bytes())?;
     Ok(Exit::DONE)
 }

@@ -102,13 +102,10 @@ fn capabilities(
     {
         return Ok(served.plugin.definition().capabilities.clone());
     }
-    let example = match scheme {
-        "file" => "/".to_owned(),
-        "k8s" => "k8s:///namespace".to_owned(),
-        "azureblob" => "azureblob://account/container".to_owned(),
-        scheme => format!("{scheme}://bucket"),
-    };
-    let url = url.map_or_else(|| StoreUrl::parse(&example), Ok)?;
+    let form = Kind::of(scheme).map_or("", |kind| kind.form);
+    let example = form.replace("[CONTEXT]", "").to_lowercase();
+    let example = || StoreUrl::parse(&format!("{scheme}://{example}"));
+    let url = url.map_or_else(example, Ok)?;
     Ok(context.session.open(&url)?.capabilities())
 }
 

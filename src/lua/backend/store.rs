@@ -20,7 +20,7 @@ use super::{failure, listing, paging, values};
 use crate::lua::error::ScriptError;
 use crate::store::{
     Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object, Place,
-    Precondition, ReadOptions, Result, Store, Tag, WriteOptions,
+    Precondition, ReadOptions, Result, Store, Tag, WriteOptions, delete_each,
 };
 
 /// Up to which size in bytes a stream is read whole, where only a look before and one behind it
@@ -28,7 +28,7 @@ use crate::store::{
 const WHOLE: u64 = 8 << 20;
 
 /// How many objects are deleted at once.
-const AT_ONCE: usize = 16;
+const DELETES_AT_ONCE: usize = 16;
 
 /// How often a read begins anew when the object changes under it.
 const TRIES: usize = 5;
@@ -403,12 +403,7 @@ impl Store for LuaStore {
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
-        let deletes = keys.into_iter().map(|key| async move {
-            let deleted = self.delete(&key, Precondition::None).await;
-            deleted.err()
-        });
-        let deletes = stream::iter(deletes).buffer_unordered(AT_ONCE);
-        deletes.filter_map(std::future::ready).collect().await
+        delete_each(self, keys, DELETES_AT_ONCE).await
     }
 
     fn list(&self, options: ListOptions) -> Listing {

@@ -72,7 +72,8 @@ impl AzureStore {
             first: Some(first),
             body,
             number: 0,
-            size: announced.map_or(least, |size| least.max(size.div_ceil(MOST_BLOCKS))),
+            // The first one is as small as any.
+            size: announced.map_or(least, |size| least.max(size.div_ceil(MOST_BLOCKS - 1))),
         };
         let blocks = stream::try_unfold(&mut feed, |feed| async {
             let block = self.next_block(feed).await?;

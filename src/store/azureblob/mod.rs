@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use http::{HeaderMap, Request};
 
 use self::account::Account;
@@ -30,7 +29,8 @@ use super::registry::Kind;
 use super::rest::{Answer, Call, Site, encoded, encoded_path};
 use super::{
     Algorithm, Body, Capabilities, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object,
-    Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, pages, resume,
+    Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, delete_each, pages,
+    resume,
 };
 
 pub use self::account::Clients;
@@ -269,15 +269,7 @@ impl Store for AzureStore {
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
-        let deletes = stream::iter(keys).map(|key| async move {
-            let deleted = self.delete_one(&key, &Precondition::None).await;
-            deleted.err()
-        });
-        deletes
-            .buffer_unordered(DELETES_AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
+        delete_each(self, keys, DELETES_AT_ONCE).await
     }
 
     fn list(&self, options: ListOptions) -> Listing {

@@ -35,8 +35,8 @@ use trouble::{Context, Trouble};
 /// What people need to know.
 pub(super) const KIND: Kind = Kind {
     schemes: &["file"],
-    summary: "a folder of this machine, laid out as kOps lays it out",
-    form: "/PATH, or the path alone",
+    summary: "a folder of this machine, laid out as kOps lays it out; its path alone will do",
+    form: "/PATH",
     options: &[],
     beside: &["owners, modes and times"],
     environment: &[],

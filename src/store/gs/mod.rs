@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use http::Request;
 use serde::de::DeserializeOwned;
 
@@ -29,7 +28,8 @@ use super::registry::Kind;
 use super::rest::{Answer, Call, Failure, Site, encoded, query};
 use super::{
     Algorithm, Body, Capabilities, Error, ErrorKind, Key, ListOptions, Listing, Meta, Object,
-    Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, pages, resume,
+    Place, Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, delete_each, pages,
+    resume,
 };
 
 pub use self::account::Clients;
@@ -247,15 +247,7 @@ impl Store for GsStore {
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
-        let deletes = stream::iter(keys).map(|key| async move {
-            let deleted = self.delete_one(&key, &Precondition::None).await;
-            deleted.err()
-        });
-        deletes
-            .buffer_unordered(DELETES_AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
+        delete_each(self, keys, DELETES_AT_ONCE).await
     }
 
     fn list(&self, options: ListOptions) -> Listing {

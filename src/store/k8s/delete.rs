@@ -1,14 +1,9 @@
 //! Deleting: the object first, then its chunks.
 
-use futures::{StreamExt, stream};
-
 use super::K8sStore;
 use super::call::About;
 use super::layout::{Role, Version};
 use crate::store::{Error, ErrorKind, Key, Precondition, Result};
-
-/// How many objects are deleted at once.
-const AT_ONCE: usize = 8;
 
 /// How often others may write an object while it is deleted.
 const RACES: u32 = 100;
@@ -83,18 +78,6 @@ impl K8sStore {
         let there = self.look(about(key), &name).await?;
         let found = there.and_then(|there| Some(Version::of(&there)?.tag()));
         Ok(self.folder.overtaken("delete", key, found))
-    }
-
-    pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {
-        let deletions = keys.into_iter().map(|key| {
-            let store = self.clone();
-            async move { store.delete_any(&key).await.err() }
-        });
-        let failures = stream::iter(deletions).buffer_unordered(AT_ONCE);
-        failures
-            .filter_map(|failure| async { failure })
-            .collect()
-            .await
     }
 }
 

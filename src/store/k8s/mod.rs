@@ -30,7 +30,7 @@ use super::folder::Folder;
 use super::registry::Kind;
 use super::{
     Algorithm, Body, Capabilities, Error, Key, Leases, ListOptions, Listing, Meta, Object, Place,
-    Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions,
+    Precondition, ReadOptions, Result, Store, StoreUrl, WriteOptions, delete_each,
 };
 
 pub use self::client::{Clients, Tuning};
@@ -54,6 +54,9 @@ pub(super) const KIND: Kind = Kind {
         ),
     ],
 };
+
+/// How many objects are deleted at once.
+const DELETES_AT_ONCE: usize = 8;
 
 /// The longest key in bytes, the store's own prefix included. All annotations of an object may
 /// have 256 KiB.
@@ -151,7 +154,7 @@ impl Store for K8sStore {
     }
 
     async fn delete_many(&self, keys: Vec<Key>) -> Vec<Error> {
-        self.delete_all(keys).await
+        delete_each(self, keys, DELETES_AT_ONCE).await
     }
 
     fn list(&self, options: ListOptions) -> Listing {

@@ -1,10 +1,18 @@
 //! The least that a user must be allowed to do in the namespace.
 
+use super::settings::namespace_fault;
+use crate::store::{Error, ErrorKind, Result};
+
 /// A Role with all that a store and its locks need, as YAML for `kubectl apply -f -`, and how it is
 /// given to somebody.
-#[must_use]
-pub fn rbac(namespace: &str) -> String {
-    format!(
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for what can't be a namespace.
+pub fn rbac(namespace: &str) -> Result<String> {
+    if let Some(fault) = namespace_fault(namespace) {
+        return Err(Error::new(ErrorKind::Invalid, "make the Role", fault));
+    }
+    Ok(format!(
         "\
 # The least that a kstate store in the namespace {namespace} needs. Give it to a user or to a
 # service account:
@@ -25,7 +33,7 @@ rules:
   resources: [leases]
   verbs: [get, list, create, update]
 "
-    )
+    ))
 }
 
 /// What to add for one refused call.
@@ -47,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_role_is_yaml_and_says_the_least() {
-        let role: serde_json::Value = serde_yaml::from_str(&rbac("state")).unwrap();
+        let role: serde_json::Value = serde_yaml::from_str(&rbac("state").unwrap()).unwrap();
         assert_eq!(role["kind"], "Role");
         assert_eq!(role["metadata"]["namespace"], "state");
         let rules = role["rules"].as_array().unwrap();

@@ -75,7 +75,7 @@ fn kubeconfig(env: &Env) -> Vec<PathBuf> {
 }
 
 /// Why a text can't be a namespace's name (RFC 1123, as the API server checks it).
-fn namespace_fault(name: &str) -> Option<String> {
+pub(super) fn namespace_fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("the URL names no namespace".to_owned());
     }

@@ -165,7 +165,8 @@ impl Failure {
     pub(in crate::store) fn is_uncertain(&self) -> bool {
         match self.source {
             Source::Transport | Source::Nonsense => true,
-            Source::Service => matches!(self.status, Some(408 | 500 | 502 | 504)),
+            // A proxy may answer 503 for a service that did its work.
+            Source::Service => matches!(self.status, Some(408 | 500 | 502..=504)),
             Source::Credentials | Source::Unsent => false,
         }
     }
@@ -366,7 +367,8 @@ mod tests {
     #[test]
     fn only_what_may_have_been_done_is_uncertain() {
         assert!(failure(500, "", "").is_uncertain());
-        assert!(!failure(503, "", "").is_uncertain());
+        assert!(failure(503, "", "").is_uncertain());
+        assert!(!failure(429, "", "").is_uncertain());
         assert!(Failure::transport("reset".into()).is_uncertain());
         assert!(!Failure::unsent("no URL".into()).is_uncertain());
     }

@@ -129,6 +129,8 @@ impl Failure {
     pub(super) fn is_uncertain(&self) -> bool {
         match self.source {
             Source::Transport | Source::Nonsense => true,
+            // A proxy may answer 503, without a code, for a service that did its work.
+            Source::Service if self.code.is_empty() && self.status == Some(503) => true,
             Source::Service => self.kind() == ErrorKind::Unavailable && self.status != Some(409),
             Source::Credentials | Source::Construction => false,
         }
@@ -450,6 +452,7 @@ mod tests {
     fn a_race_is_certain_not_to_have_written() {
         assert!(!failure(409, "ConditionalRequestConflict", "").is_uncertain());
         assert!(!failure(503, "SlowDown", "").is_uncertain());
+        assert!(failure(503, "", "").is_uncertain());
         assert!(failure(500, "InternalError", "").is_uncertain());
     }
 }

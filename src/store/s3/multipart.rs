@@ -232,11 +232,12 @@ impl S3Store {
         Ok(Some(((feed.number, piece), feed)))
     }
 
-    /// Parts grow with the object when its size is known, else with every thousand of them.
+    /// Parts grow with the object when its size is known, else with every thousand of them. The
+    /// first one is as small as any.
     fn part_size(&self, announced: Option<u64>, number: i32) -> usize {
         let least = self.shared.account.tuning().part_size;
         let size = match announced {
-            Some(size) => least.max(size.div_ceil(MOST_PARTS)),
+            Some(size) => least.max(size.div_ceil(MOST_PARTS - 1)),
             None => least << (number / 1000),
         };
         usize::try_from(size).unwrap_or(usize::MAX)

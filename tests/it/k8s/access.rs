@@ -42,7 +42,7 @@ async fn a_refusal_names_what_a_role_must_allow() {
 async fn the_printed_role_is_what_it_takes() {
     use kstate::store::contract::{self, Options};
     let role: serde_json::Value =
-        serde_yaml::from_str(&kstate::store::k8s::rbac(NAMESPACE)).expect("YAML");
+        serde_yaml::from_str(&kstate::store::k8s::rbac(NAMESPACE).expect("a Role")).expect("YAML");
     let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
     let mut may = Vec::new();
     for rule in role["rules"].as_array().expect("rules") {

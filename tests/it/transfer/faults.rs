@@ -249,6 +249,20 @@ async fn a_large_object_that_somebody_else_wrote_meanwhile_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_target_that_checks_nothing_is_looked_at_before_it_is_written() {
+    let source = store("a", &[("k", "mine")]).await;
+    let target = store("b", &[("k", "old")]).await;
+    let mut odd = Odd::new(&target);
+    odd.opaque = true;
+    odd.able = Arc::new(|able| (able.if_absent, able.if_match) = (false, false));
+    let theirs = Arc::clone(&target);
+    odd.listed = Arc::new(move |meta| put_now(&theirs, meta.key.as_str(), "theirs"));
+    let report = plain(&source, &odd.share()).await;
+    assert_eq!((report.copied, report.conflicts.count), (0, 1));
+    assert_eq!(get(&target, "k").await.as_deref(), Some("theirs"));
+}
+
+#[tokio::test]
 async fn only_an_object_too_large_for_a_precondition_is_written_without() {
     let source = store("a", &[("small", "1"), ("too large", "123456")]).await;
     let target = memory("b");
