@@ -337,7 +337,8 @@ kstate.store = {}
 ---@field acl? string the canned ACL of every object written
 ---@field sse? string `AES256`, `aws:kms` or `none`
 ---@field sse_kms_key_id? string the KMS key for `aws:kms`
----@field credentials_file? string a service account's key file, for `gs://`
+---@field credentials_file? string a service account's key file, for `gs://`; an INI file as kOps reads it, for `swift://`
+---@field cloud? string the cloud in `clouds.yaml`, for `swift://`
 ---@field context? string the context, for `k8s://`
 ---@field kubeconfig? string the kubeconfig file, instead of `KUBECONFIG`
 

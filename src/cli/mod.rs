@@ -44,9 +44,9 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 A STORE is a URL (s3://bucket/prefix, do://, scw://, linode://, hos://, gs://, oss://,
-azureblob://account/container/prefix, k8s:///namespace/prefix, memfs://), a path, the name of a
-store in kstate's own configuration, or NAME:sub/folder. `state` is the state store that kOps would
-use.
+azureblob://account/container/prefix, swift://container/prefix, k8s:///namespace/prefix, memfs://),
+a path, the name of a store in kstate's own configuration, or NAME:sub/folder. `state` is the state
+store that kOps would use.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
 it, 5 partly done (run it again to go on), 6 the plan has changes, 130 interrupted.";

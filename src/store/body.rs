@@ -67,6 +67,23 @@ impl Checksum {
         hasher.finish()
     }
 
+    /// The MD5 that is written in hex; `None` when it is none.
+    #[must_use]
+    pub fn md5_of_hex(text: &str) -> Option<Self> {
+        let digits: Option<Vec<u8>> = text
+            .chars()
+            .map(|digit| digit.to_digit(16)?.try_into().ok())
+            .collect();
+        let digits = digits.filter(|digits| digits.len() == 32)?;
+        Some(Self {
+            algorithm: Algorithm::Md5,
+            value: digits
+                .chunks(2)
+                .map(|pair| pair[0] << 4 | pair[1])
+                .collect(),
+        })
+    }
+
     /// The digest in lower-case hex.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -25,6 +25,7 @@ pub mod rest;
 mod resume;
 pub mod retry;
 pub mod s3;
+pub mod swift;
 mod url;
 mod xml;
 
@@ -124,8 +125,8 @@ pub struct ReadOptions {
 pub struct WriteOptions {
     /// What must hold at the moment of the write.
     pub precondition: Precondition,
-    /// What the caller saw under the key a moment ago, where it can't be a precondition. The
-    /// store doesn't check it; a journal need not look again.
+    /// What the caller saw under the key a moment ago, where it can't be a precondition. A store
+    /// need not check it, and may as far as it can; a journal need not look again.
     pub believed: Precondition,
     /// The MIME type; without one `application/octet-stream`, as kOps writes.
     pub content_type: Option<String>,

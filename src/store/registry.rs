@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Error, ErrorKind, Result, Store, StoreUrl, azureblob, file, gs, k8s, mem, oss, s3};
+use super::{
+    Error, ErrorKind, Result, Store, StoreUrl, azureblob, file, gs, k8s, mem, oss, s3, swift,
+};
 
 /// The kinds of stores that are served here, and whose schemes nothing else can serve.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     file::KIND,
     mem::KIND,
     s3::KIND,
     gs::KIND,
     azureblob::KIND,
     oss::KIND,
+    swift::KIND,
     k8s::KIND,
 ];
 
@@ -129,6 +132,7 @@ pub struct Registry {
     gs: gs::Clients,
     azureblob: azureblob::Clients,
     oss: oss::Clients,
+    swift: swift::Clients,
     others: RwLock<BTreeMap<String, Arc<dyn Opener>>>,
 }
 
@@ -143,6 +147,7 @@ impl Registry {
             gs: gs::Clients::new(env.clone()),
             azureblob: azureblob::Clients::new(env.clone()),
             oss: oss::Clients::new(env.clone()),
+            swift: swift::Clients::new(env.clone()),
             others: RwLock::default(),
             env,
         }
@@ -211,6 +216,7 @@ impl Registry {
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
             "azureblob" => Ok(Arc::new(self.azureblob.open(url)?)),
             "oss" => Ok(Arc::new(self.oss.open(url)?)),
+            "swift" => Ok(Arc::new(self.swift.open(url)?)),
             other => match self.other(other) {
                 Some(opener) => opener.open(url, &|inner| self.open(inner)),
                 None => Err(self.unknown_scheme(url)),

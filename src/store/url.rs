@@ -54,8 +54,9 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("sse_kms_key_id", "the KMS key for sse=aws:kms"),
     (
         "credentials_file",
-        "a service account's key file, for gs://",
+        "a service account's key file, for gs://; an INI file as kOps reads it, for swift://",
     ),
+    ("cloud", "the cloud in clouds.yaml, for swift://"),
     ("context", "the context in the kubeconfig, for k8s"),
     ("kubeconfig", "the kubeconfig file, instead of KUBECONFIG"),
 ];

@@ -107,7 +107,7 @@ fn all_kinds_are_listed_and_each_is_shown() {
         .map(|scheme| scheme.as_str().expect("a text"))
         .collect();
     for wanted in [
-        "file", "memfs", "s3", "do", "gs", "k8s", "crypt", "https", "shelf",
+        "file", "memfs", "s3", "do", "gs", "swift", "k8s", "crypt", "https", "shelf",
     ] {
         assert!(schemes.contains(&wanted), "{wanted}: {schemes:?}");
     }

@@ -38,6 +38,8 @@ mod shipped;
 mod store_file;
 mod store_model;
 mod support;
+mod swift;
+mod swift_double;
 mod transfer;
 mod vault;
 mod vault_double;

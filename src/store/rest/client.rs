@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt};
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Request, StatusCode};
-use reqwest::redirect;
+use reqwest::{Certificate, ClientBuilder, redirect};
 
 use super::{Failure, Tuning};
 use crate::store::resume::Broken;
@@ -28,19 +28,25 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the system's certificates can't be used.
     pub(in crate::store) fn new(tuning: &Tuning, trusts_anybody: bool) -> Result<Self> {
-        reqwest::Client::builder()
-            .connect_timeout(tuning.connect_timeout)
-            .read_timeout(tuning.answer_timeout)
-            // Each service's own code follows what it knows; a signature is for one place.
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("kstate/", env!("CARGO_PKG_VERSION")))
-            .tls_danger_accept_invalid_certs(trusts_anybody)
-            .build()
-            .map(Self)
-            .map_err(|error| {
-                Error::new(ErrorKind::Invalid, "open", chain(&error))
-                    .hint("check the certificates of this machine, and HTTPS_PROXY")
-            })
+        Self::built(builder(tuning).tls_danger_accept_invalid_certs(trusts_anybody))
+    }
+
+    /// As [`new`](Self::new), with these certificates (PEM) beside the system's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when there are none.
+    pub(in crate::store) fn trusting(tuning: &Tuning, certificates: &[u8]) -> Result<Self> {
+        let certificates = Certificate::from_pem_bundle(certificates).map_err(no_client)?;
+        if certificates.is_empty() {
+            let message = "there is no certificate in the file that is to be trusted";
+            return Err(Error::new(ErrorKind::Invalid, "open", message)
+                .hint("certificates stand there as text (PEM): -----BEGIN CERTIFICATE-----"));
+        }
+        Self::built(builder(tuning).tls_certs_merge(certificates))
+    }
+
+    fn built(builder: ClientBuilder) -> Result<Self> {
+        builder.build().map(Self).map_err(no_client)
     }
 
     /// Sends a request; any status is an answer.
@@ -95,6 +101,21 @@ impl Answer {
         body.map(|chunk| chunk.map_err(|error| Broken::Off(chain(&error))))
             .boxed()
     }
+}
+
+fn builder(tuning: &Tuning) -> ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(tuning.connect_timeout)
+        .read_timeout(tuning.answer_timeout)
+        // Each service's own code follows what it knows; a signature is for one place.
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("kstate/", env!("CARGO_PKG_VERSION")))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn no_client(error: reqwest::Error) -> Error {
+    Error::new(ErrorKind::Invalid, "open", chain(&error))
+        .hint("check the certificates of this machine, and HTTPS_PROXY")
 }
 
 /// What lies beneath an error: each message says more than the one before. The URL is left out:

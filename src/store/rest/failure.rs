@@ -105,6 +105,11 @@ impl Failure {
         Self::new(Source::Unsent, message)
     }
 
+    /// Nobody to ask as, and why.
+    pub(in crate::store) fn nobody(why: String) -> Self {
+        Self::new(Source::Credentials, why)
+    }
+
     /// What an answer to many requests at once says of one of them.
     pub(in crate::store) fn told(status: u16, told: Told) -> Self {
         Self {
@@ -293,7 +298,8 @@ pub(crate) fn by_status(status: u16) -> Option<ErrorKind> {
         405 | 501 => ErrorKind::Unsupported,
         408 | 500 | 502 | 504 => ErrorKind::Unavailable,
         412 => ErrorKind::PreconditionFailed { found: None },
-        429 | 503 => ErrorKind::Throttled,
+        422 => ErrorKind::Corrupt,
+        429 | 498 | 503 => ErrorKind::Throttled,
         _ => return None,
     })
 }

@@ -222,21 +222,7 @@ fn md5_in(tag: &Tag, encryption: Option<&ServerSideEncryption>) -> Option<Checks
         None => true,
         Some(encryption) => *encryption == ServerSideEncryption::Aes256,
     };
-    if !is_plain || tag.0.len() != 32 {
-        return None;
-    }
-    let digits = tag.0.as_bytes();
-    let value = digits
-        .chunks_exact(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect::<Option<Vec<u8>>>()?;
-    Some(Checksum {
-        algorithm: Algorithm::Md5,
-        value,
-    })
+    is_plain.then(|| Checksum::md5_of_hex(&tag.0)).flatten()
 }
 
 /// The id of a version that stays when it is overwritten or deleted. `null` is the one of objects

@@ -9,6 +9,7 @@ mod gcs;
 mod large;
 mod locks;
 mod scripts;
+mod swift;
 mod webdav;
 
 use std::path::Path;

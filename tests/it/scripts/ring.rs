@@ -11,13 +11,15 @@ use crate::k8s_double::K8sDouble;
 use crate::oss_double;
 use crate::s3_double::S3Double;
 use crate::support::{Desk, Ended, clusters, sample, ten_clusters};
+use crate::swift_double;
 
 /// The names of stores in kstate's configuration, and their URLs.
-const STORES: [(&str, &str); 6] = [
+const STORES: [(&str, &str); 7] = [
     ("amazon", "s3://state/ring"),
     ("google", "gs://bucket/ring"),
     ("azure", "azureblob://first/container/ring"),
     ("alibaba", "oss://bucket/ring"),
+    ("openstack", "swift://container/ring"),
     ("cluster", "k8s:///state/ring"),
     ("sealed", "crypt://sealed/ring"),
 ];
@@ -31,6 +33,7 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
     let gs = gs_double::start();
     let azure = azure_double::start();
     let oss = oss_double::start();
+    let swift = swift_double::start();
     let k8s = K8sDouble::builder().namespace("state").start();
     desk.write("kubeconfig", k8s.kubeconfig("admin"));
     let identity = age::x25519::Identity::generate();
@@ -68,6 +71,9 @@ fn ten_clusters_go_round_through_all_kinds_of_stores_and_come_back() {
         ("OSS_REGION", oss_double::REGION.to_owned()),
         ("ALIYUN_ACCESS_KEY_ID", oss_double::KEY.0.to_owned()),
         ("ALIYUN_ACCESS_KEY_SECRET", oss_double::KEY.1.to_owned()),
+        ("ST_AUTH", format!("{}/auth/v1.0", swift.endpoint())),
+        ("ST_USER", "test:tester".to_owned()),
+        ("ST_KEY", "testing".to_owned()),
     ];
     let run = |args: &[&str]| {
         let mut run = desk.kstate(args);

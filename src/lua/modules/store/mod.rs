@@ -78,7 +78,12 @@ const OPTIONS: &[Param] = &[
     Param::optional(
         "credentials_file",
         Type::String,
-        "a service account's key file, for `gs://`",
+        "a service account's key file, for `gs://`; an INI file as kOps reads it, for `swift://`",
+    ),
+    Param::optional(
+        "cloud",
+        Type::String,
+        "the cloud in `clouds.yaml`, for `swift://`",
     ),
     Param::optional("context", Type::String, "the context, for `k8s://`"),
     Param::optional(

@@ -1,0 +1,104 @@
+//! Reading: a `GET`, whose headers have all metadata.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, header};
+
+use super::meta::of_headers;
+use super::{LOOKS, NEWEST, READ, SwiftStore};
+use crate::store::rest::{self, Failure};
+use crate::store::resume::{self, Answer, Source};
+use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag, is_reserved};
+
+/// An object that is read.
+pub(super) struct Wanted {
+    pub store: SwiftStore,
+    pub key: Key,
+}
+
+#[async_trait]
+impl Source for Wanted {
+    async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
+        let policy = &self.store.account.tuning.retry;
+        let mut looks = 0;
+        let answer = loop {
+            looks += 1;
+            let attempt = |attempt| self.get(range, of, looks > 1 || attempt > 1);
+            match policy.run(attempt).await {
+                Err(error) if self.store.may_be_there(&error) && looks < LOOKS => {}
+                answer => break answer?,
+            }
+        };
+        answer.map(|answer| self.answer(answer)).transpose()
+    }
+
+    async fn stat(&self) -> Result<Meta> {
+        self.store.head("read", &self.key).await
+    }
+
+    fn pause(&self) -> Duration {
+        self.store.account.tuning.retry.first_pause
+    }
+
+    fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        self.store.folder.error(kind, "read", &self.key, message)
+    }
+}
+
+impl Wanted {
+    async fn get(
+        &self,
+        range: Option<&Range<u64>>,
+        if_match: Option<&Tag>,
+        is_again: bool,
+    ) -> Result<Option<rest::Answer>> {
+        let store = &self.store;
+        let name = store.folder.full(self.key.as_str());
+        let mut request = Request::get(store.path(&name));
+        if let Some(range) = range {
+            let last = range.end.saturating_sub(1);
+            request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
+        }
+        if let Some(Tag(etag)) = if_match {
+            request = request.header(header::IF_MATCH, format!("\"{etag}\""));
+        }
+        // What is of one version, and locks, must not come from a replica that lags behind; nor
+        // what such a one has only in part.
+        if if_match.is_some() || is_reserved(self.key.as_str()) || is_again {
+            request = request.header(NEWEST, "true");
+        }
+        let call = store.call("read", READ, Some(&self.key));
+        let request = call.built(request, Bytes::new())?;
+        match store.account.call(request).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.status() == Some(416) => Ok(None),
+            Err(failure) if failure.status() == Some(409) => Err(self.torn(&failure)),
+            Err(failure) => Err(store.error(failure, &call).await),
+        }
+    }
+
+    /// A replica may still have the manifest of a version whose segments are gone.
+    fn torn(&self, failure: &Failure) -> Error {
+        let words = failure.words();
+        let message = format!("a segment of the object is not what its manifest says: {words}");
+        self.error(ErrorKind::Unavailable, &message)
+    }
+
+    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
+        let range = answer.header(header::CONTENT_RANGE.as_str());
+        let (part, size) = resume::part(answer.length(), range)
+            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
+        let meta = of_headers(&self.key, size, answer.headers());
+        if meta.tag.is_none() {
+            return Err(self.error(ErrorKind::Corrupt, "the answer has no ETag"));
+        }
+        Ok(Answer {
+            meta,
+            part,
+            body: answer.chunks(),
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing: one request for what is no longer than a part, else segments.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::request::Builder;
+use http::{Request, header};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::{SwiftStore, WRITE, meta};
+use crate::store::incoming::Incoming;
+use crate::store::{
+    Algorithm, Body, Checksum, Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions,
+};
+
+/// kOps writes this type.
+const OCTETS: &str = "application/octet-stream";
+
+/// What must have been stored when a write got through.
+pub(super) struct Written {
+    pub size: u64,
+    pub tag: Tag,
+    pub sum: Option<Checksum>,
+}
+
+/// A write that failed.
+pub(super) struct Unwritten {
+    pub error: Error,
+    /// Whether the object may be there all the same.
+    pub uncertain: bool,
+}
+
+impl Written {
+    pub(super) fn of(size: u64, sum: Checksum) -> Self {
+        Self {
+            size,
+            tag: Tag(sum.hex()),
+            sum: Some(sum),
+        }
+    }
+}
+
+impl SwiftStore {
+    pub(super) async fn put(&self, key: &Key, body: Body, options: &WriteOptions) -> Result<Meta> {
+        self.check_condition("write", key, &options.precondition)?;
+        let name = self.new_name("write", key)?;
+        let mut body = Incoming::new(body, options, Algorithm::Md5, (&self.folder.url, key));
+        let account = &self.account;
+        let first = body
+            .next(account.tuning.part_size, &account.buffers)
+            .await?;
+        if !body.at_end().await? {
+            return self.put_segments(key, &name, first, body, options).await;
+        }
+        let written = Written::of(first.bytes.len() as u64, body.finish()?);
+        let old = self.segments_of(key, &name, options).await?;
+        let request = || Request::put(self.path(&name)).header(header::ETAG, &written.tag.0);
+        let meta = self
+            .put_as(key, request, first.bytes.clone(), &written, options)
+            .await
+            .map_err(|failed| failed.error)?;
+        self.forget(&name, old).await;
+        Ok(meta)
+    }
+
+    /// Sends what makes an object, until it is there.
+    pub(super) async fn put_as(
+        &self,
+        key: &Key,
+        request: impl Fn() -> Builder,
+        body: Bytes,
+        written: &Written,
+        options: &WriteOptions,
+    ) -> Result<Meta, Unwritten> {
+        let call = self.call("write", WRITE, Some(key));
+        let uncertain = AtomicBool::new(false);
+        let attempt = |_| async {
+            let mut request =
+                dressed(request(), options).header(header::CONTENT_LENGTH, body.len());
+            if is_new(options) {
+                // What exists is refused, though of many that create an object several may win.
+                request = request.header(header::IF_NONE_MATCH, "*");
+            }
+            match self.once(request, body.clone()).await {
+                Ok((headers, _)) => Ok(headers),
+                Err(failure) => {
+                    uncertain.fetch_or(failure.is_uncertain(), Ordering::Relaxed);
+                    Err(self.error(failure, &call).await)
+                }
+            }
+        };
+        let error = match self.account.tuning.retry.run(attempt).await {
+            Ok(headers) => match self.written(key, &headers, written, options) {
+                Ok(meta) => return Ok(meta),
+                Err(error) => {
+                    uncertain.store(true, Ordering::Relaxed);
+                    error
+                }
+            },
+            Err(error) if error.is_conflict() && is_new(options) => {
+                // It may have met an earlier attempt of its own, whose answer was lost.
+                if uncertain.load(Ordering::Relaxed)
+                    && let Ok(now) = self.head("write", key).await
+                    && now.tag.as_ref() == Some(&written.tag)
+                {
+                    return Ok(now);
+                }
+                self.folder.exists("write", key)
+            }
+            Err(error) => error,
+        };
+        Err(Unwritten {
+            error,
+            uncertain: uncertain.into_inner(),
+        })
+    }
+
+    /// The metadata of a write, after comparing what the service says it stored.
+    pub(super) fn written(
+        &self,
+        key: &Key,
+        headers: &HeaderMap,
+        written: &Written,
+        options: &WriteOptions,
+    ) -> Result<Meta> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        if let Some(stored) = text(header::ETAG).and_then(meta::tag)
+            && stored != written.tag
+        {
+            let message = "the service stored something else than was sent: the ETags differ";
+            return Err(self
+                .folder
+                .error(ErrorKind::Corrupt, "write", key, message)
+                .hint("write the object again, and look what stands between (a proxy)"));
+        }
+        let modified = text(header::LAST_MODIFIED);
+        let modified = modified.and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok());
+        let content_type = options.content_type.as_deref().unwrap_or(OCTETS);
+        Ok(Meta {
+            modified: modified.map(Into::into),
+            tag: Some(written.tag.clone()),
+            checksum: written.sum.clone(),
+            content_type: Some(content_type.to_owned()),
+            user: options.user.clone(),
+            ..Meta::new(key.clone(), written.size)
+        })
+    }
+}
+
+/// Whether the caller has seen that there is no object.
+pub(super) fn is_new(options: &WriteOptions) -> bool {
+    options.believed == Precondition::IfAbsent
+}
+
+/// A request with what belongs to an object but its bytes.
+pub(super) fn dressed(request: Builder, options: &WriteOptions) -> Builder {
+    let content_type = options.content_type.as_deref().unwrap_or(OCTETS);
+    let request = request.header(header::CONTENT_TYPE, content_type);
+    options.user.iter().fold(request, |request, (name, value)| {
+        request.header(format!("{}{name}", meta::USER), value.as_bytes())
+    })
+}
