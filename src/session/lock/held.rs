@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
@@ -14,6 +14,8 @@ pub(super) struct Held {
     /// The home of its store, printable.
     pub(super) home: String,
     pub(super) name: String,
+    /// The id of its record, once it is held.
+    pub(super) id: OnceLock<String>,
     /// Until when it is ours without a renewal; far away while it isn't held.
     until: AtomicU64,
     /// Why it was lost, once it was.
@@ -165,6 +167,7 @@ impl Locks {
         let held = Arc::new(Held {
             home: home.to_owned(),
             name: name.to_owned(),
+            id: OnceLock::new(),
             until: AtomicU64::new(u64::MAX),
             lost: watch::Sender::new(None),
             ended: AtomicBool::new(false),
@@ -176,6 +179,15 @@ impl Locks {
             place: place.clone(),
             held,
         })
+    }
+
+    /// The home of the lock that the run holds by the record `id`.
+    pub(super) fn home_of(&self, id: &str) -> Option<String> {
+        let all = self.all();
+        let mut ours = all.values();
+        let held = ours.find(|held| held.id.get().is_some_and(|held| held == id))?;
+        let is_over = held.ended.load(Ordering::Acquire) || held.why_lost().is_some();
+        (!is_over).then(|| held.home.clone())
     }
 
     /// What the lock protected has ended; giving it back may take longer.

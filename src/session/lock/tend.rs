@@ -55,7 +55,7 @@ pub(super) async fn tend(
     stop: oneshot::Receiver<()>,
 ) {
     let mut lock = Lock { site, record, stop };
-    let hold = match lock.take(wait, &entry.held).await {
+    let hold = match lock.take(wait, &entry).await {
         Ok(Some(hold)) => hold,
         Ok(None) => return,
         Err(error) => {
@@ -93,7 +93,7 @@ struct Lock {
 
 impl Lock {
     /// Takes the lock; gives `None` when nobody wants it any more.
-    async fn take(&mut self, wait: Duration, lease: &Held) -> Result<Option<Hold>> {
+    async fn take(&mut self, wait: Duration, entry: &Entry) -> Result<Option<Hold>> {
         let start = Moment::now();
         let mut watch = Watch::default();
         let mut told: Option<Box<Record>> = None;
@@ -107,13 +107,18 @@ impl Lock {
                 Attempt::Won(hold) => {
                     let until = sent.after(self.record.ttl());
                     if Moment::now() < until {
-                        lease.extend(until);
+                        entry.held.extend(until);
+                        // An entry is for one acquisition.
+                        let _ = entry.held.id.set(self.record.id.clone());
                         return Ok(Some(hold));
                     }
                     // Taking it took longer than it lasts.
                     self.give_back(&hold).await?;
                 }
                 Attempt::Held(other) => {
+                    if let Some(home) = entry.locks().home_of(&other.id) {
+                        return Err(self.held_by_us(&home));
+                    }
                     if is_over {
                         return Err(self.held_by(&other));
                     }
@@ -246,6 +251,16 @@ impl Lock {
             self.site.home.url(),
             self.site.name
         ))
+    }
+
+    /// What lies at one place has one lock, whatever the place is called.
+    fn held_by_us(&self, home: &str) -> Error {
+        let message = format!(
+            "this run holds it already, as the one of {home}: both lead to the same place, by other \
+             endpoints or other credentials"
+        );
+        self.error(&message)
+            .hint("name two places that are apart, or one of them only")
     }
 
     fn error(&self, message: &str) -> Error {
