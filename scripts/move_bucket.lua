@@ -134,16 +134,29 @@ local function old_places(tree, base, manifest)
   return places
 end
 
--- What lies in a tree under a name that is no key, such as a symbolic link; nil when nothing does.
--- The empty objects with which consoles of S3 show folders (`pki/`) mean nothing.
-local function unnameable(tree)
-  local names = {}
-  for object in tree:walk() do
-    if object.foreign and not (object.size == 0 and object.foreign:match("/$")) then
-      names[#names + 1] = ("%s (%s)"):format(object.foreign, object.reason)
+-- The trees that are copied, and what of each; `config` comes on its own.
+local function parts_of(ctx, tree, base)
+  local held_back = join({ COMMANDS }, NOT_COPIED[ctx.flags.backups])
+  if base == tree then
+    return { { from = tree, exclude = held_back } }
+  end
+  return {
+    { from = base, exclude = join(held_back, REGISTRY) },
+    { from = tree, include = REGISTRY, exclude = {} },
+  }
+end
+
+-- What the target can't hold of the parts, or nil; and how many bytes they have.
+local function unfit(parts, target)
+  local names, bytes = {}, 0
+  for _, part in ipairs(parts) do
+    local ahead = part.from:precheck(target, { include = part.include, exclude = part.exclude })
+    bytes = bytes + ahead.bytes
+    for _, refused in ipairs(ahead.refused.first) do
+      names[#names + 1] = ("%s (%s)"):format(refused.key, refused.reason)
     end
   end
-  return #names > 0 and table.concat(names, ", ") or nil
+  return #names > 0 and table.concat(names, ", ") or nil, bytes
 end
 
 -- All that the move of one cluster needs to know; nil when it can't be moved.
@@ -173,9 +186,13 @@ local function preflight(ctx, from, to, name, refuse)
   elseif there ~= "moved" and base:relation(target) ~= "apart" then
     return refuse(name, ("its files lie at %s, which is not apart from the destination %s"):format(base:url(), target:url()))
   end
-  local odd = there ~= "moved" and (unnameable(tree) or unnameable(base))
+  local parts = parts_of(ctx, tree, base)
+  local odd, bytes = nil, 0
+  if there ~= "moved" then
+    odd, bytes = unfit(parts, target)
+  end
   if odd then
-    return refuse(name, "what can't be copied must be renamed or taken away first: " .. odd)
+    return refuse(name, ("%s can't hold what must be renamed, made smaller or taken away first: %s"):format(to:url(), odd))
   end
   return {
     name = name,
@@ -183,6 +200,8 @@ local function preflight(ctx, from, to, name, refuse)
     base = base,
     note = note,
     target = target,
+    parts = parts,
+    bytes = bytes,
     there = there,
     text = text,
     rewritten = rewritten,
@@ -266,9 +285,10 @@ end
 -- Copies one tree until it is the same at both places, object by object; gives the reports.
 local function copy_tree(ctx, cluster, part, reports)
   local differs
+  local exclude = join({ "config" }, part.exclude)
   -- etcd-manager may write a backup between the last pass and the comparison.
   for _ = 1, 5 do
-    local options = { include = part.include, exclude = part.exclude, concurrency = ctx.flags.concurrency, verify = ctx.flags.verify }
+    local options = { include = part.include, exclude = exclude, concurrency = ctx.flags.concurrency, verify = ctx.flags.verify }
     options.first, options.until_stable = MARKERS, true
     reports[#reports + 1] = part.from:sync(cluster.target, options)
     options.first, options.until_stable = nil, nil
@@ -285,13 +305,9 @@ local function copy_tree(ctx, cluster, part, reports)
 end
 
 local function copy(ctx, cluster)
-  local held_back = join({ "config", COMMANDS }, NOT_COPIED[ctx.flags.backups])
   local reports = kstate.array({})
-  if cluster.base == cluster.tree then
-    copy_tree(ctx, cluster, { from = cluster.tree, exclude = held_back }, reports)
-  else
-    copy_tree(ctx, cluster, { from = cluster.base, exclude = join(held_back, REGISTRY) }, reports)
-    copy_tree(ctx, cluster, { from = cluster.tree, include = REGISTRY, exclude = { "config" } }, reports)
+  for _, part in ipairs(cluster.parts) do
+    copy_tree(ctx, cluster, part, reports)
   end
   return reports
 end
@@ -348,7 +364,7 @@ local function as_typed(text)
   return text:match("^[%w%-_./:@+]+$") and text or "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function say_next(ctx, from, to, moved, file)
+local function say_commands(ctx, from, to, moved, file)
   print(ctx.dry_run and "\nWhat would come next:" or "\nWhat comes next:")
   if file then
     print("  " .. file .. " now names " .. to:url())
@@ -361,8 +377,18 @@ local function say_next(ctx, from, to, moved, file)
   end
   print("  and only when every control plane is rolled:")
   print(("  kstate run retire_bucket --from %s --to %s --all-clusters"):format(as_typed(ctx.flags.from or from:url()), as_typed(ctx.flags.to)))
+end
+
+local function say_next(ctx, from, to, moved, file)
+  local scheme = config.scheme(to:url())
+  local is_for_kops = KOPS_READS[scheme] or scheme == "file"
+  if is_for_kops then
+    say_commands(ctx, from, to, moved, file)
+  else
+    print(("\nNothing comes next: kOps goes on with %s, as it can't read %s."):format(from:url(), to:url()))
+  end
   for _, cluster in ipairs(moved) do
-    if #cluster.stale > 0 then
+    if is_for_kops and #cluster.stale > 0 then
       print(("\nUntil `kops update cluster` has run, these files of %s name the old place:"):format(cluster.name))
       for _, key in ipairs(cluster.stale) do
         print("  " .. key)
@@ -418,6 +444,17 @@ local function state_store()
   return "state"
 end
 
+-- All of them together must fit, where a store says how much it takes.
+local function check_room(to, todo, refuse)
+  local bytes, room = 0, to:capabilities().capacity
+  for _, cluster in ipairs(todo) do
+    bytes = bytes + cluster.bytes
+  end
+  if room and bytes > room then
+    refuse(to:url(), ("it can't hold %.1f MiB: %.1f MiB are the most that it takes in all"):format(bytes / 2 ^ 20, room / 2 ^ 20))
+  end
+end
+
 -- Looks at every cluster: what is to be moved, and what stands against it.
 local function look(ctx, from, to)
   local todo, refused = {}, kstate.array({})
@@ -438,6 +475,7 @@ local function look(ctx, from, to)
       end
     end
   end
+  check_room(to, todo, refuse)
   return todo, refused
 end
 

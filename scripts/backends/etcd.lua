@@ -145,6 +145,7 @@ return kstate.backend{
     { name = "tls", type = "boolean", default = false, doc = "etcd is asked over HTTPS; SSL_CERT_FILE names an authority of your own" },
   },
   permissions = { http = { "$authority" }, env = { "ETCDCTL_PASSWORD" } },
+  beside = { "leases", "older revisions" },
   capabilities = {
     if_absent = true,
     if_match = true,

@@ -124,6 +124,7 @@ return kstate.backend{
     { name = "namespace", doc = "the namespace; default: VAULT_NAMESPACE" },
   },
   permissions = { http = { "$authority" }, env = { "VAULT_TOKEN" } },
+  beside = { "older versions", "custom metadata", "other fields than `file`" },
   capabilities = {
     if_absent = true,
     if_match = true,

@@ -272,6 +272,7 @@ return kstate.backend{
     { name = "user", doc = "who reads and writes; default: WEBDAV_USER. The password is in WEBDAV_PASSWORD" },
   },
   permissions = { http = { "$authority" }, env = { "WEBDAV_PASSWORD" } },
+  beside = { "properties of WebDAV", "owners and permissions", "locks" },
   capabilities = {
     if_absent = true,
     if_match = true,

@@ -94,6 +94,7 @@ function kstate.object(fields) end
 ---@field scheme any the scheme of its URLs, or a list of them
 ---@field summary? string what it is, in one sentence
 ---@field capabilities? table what its stores can do
+---@field beside? table what an object has there beside bytes, content type and user metadata, and that no copy takes along: a list of names
 ---@field options? table what a URL may tell it: a list of `{ name, type, doc, required, default }`
 ---@field permissions? table what it needs: `{ http = { … }, env = { … } }`, where `$authority` is the host in the URL
 ---@field wraps? string the option with the store that it wraps; it can do no more than that one
@@ -227,6 +228,18 @@ function Store:copy(key, target, target_key) end
 ---@return table # the report
 function Store:sync(target, options) end
 
+---@class kstate.options.Store.precheck
+---@field include? table globs of the keys that take part: `*` within a folder, `**` across; default: all
+---@field exclude? table globs of the keys that don't
+
+---Looks at all that a sync would copy to an empty target, and copies nothing.
+---
+---`refused` has what the target can't hold, for its name or its size: how many objects (`count`) and the `first` of them, each with `key` and `reason`. A sync looks by itself before it copies; this is for several that are to begin all or none.
+---@param target kstate.Store the other store
+---@param options? kstate.options.Store.precheck
+---@return table # `objects`, `bytes` and `refused`
+function Store:precheck(target, options) end
+
 ---@class kstate.options.Store.diff
 ---@field include? table globs of the keys that take part: `*` within a folder, `**` across; default: all
 ---@field exclude? table globs of the keys that don't
@@ -248,8 +261,8 @@ function Store:relation(target) end
 
 ---Returns what the store says that it can do.
 ---
----By the names of `kstate backend show KIND --json`; what has no limit is left out. `beside` lists what an object has there beside its bytes, content type and user metadata, and that no copy to another kind of store takes along.
----@return table # `if_absent`, `if_match`, `metadata`, `max_size` …, and `beside`
+---By the names of `kstate backend show KIND --json`; what has no limit is left out. `capacity` is the most bytes that all objects may have together. `beside` lists what an object has there beside its bytes, content type and user metadata, and that no copy to another kind of store takes along.
+---@return table # `if_absent`, `if_match`, `metadata`, `max_size` …, `capacity` and `beside`
 function Store:capabilities() end
 
 ---Finds out whether the store can be written and honours conditional writes.

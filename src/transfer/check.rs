@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
+use super::SyncOptions;
 use super::report::Sample;
 use super::walk::{Feed, Scope, split};
 use crate::store::{Capabilities, Meta, Result, Store};
@@ -16,11 +19,14 @@ struct Checker {
 }
 
 /// What lies ahead in the source.
-#[derive(Default)]
-pub(super) struct Ahead {
-    pub(super) objects: u64,
-    pub(super) bytes: u64,
-    pub(super) refused: Sample,
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Ahead {
+    /// How many objects take part.
+    pub objects: u64,
+    /// How many bytes they have together.
+    pub bytes: u64,
+    /// What the target can't hold, and why.
+    pub refused: Sample,
 }
 
 impl Checker {
@@ -66,7 +72,18 @@ impl Checker {
     }
 }
 
-/// Looks at all of the source that takes part.
+/// Looks at all that [`sync`](super::sync) would copy into an empty target. Copies nothing.
+///
+/// # Errors
+/// Those of the source's listing.
+pub async fn precheck(
+    source: &Arc<dyn Store>,
+    target: &Arc<dyn Store>,
+    options: &SyncOptions,
+) -> Result<Ahead> {
+    look_ahead(source, target, Scope::whole(options)).await
+}
+
 pub(super) async fn look_ahead(
     source: &Arc<dyn Store>,
     target: &Arc<dyn Store>,

@@ -22,6 +22,7 @@ mod walk;
 
 use std::fmt;
 
+pub use check::{Ahead, precheck};
 pub use compare::{Evidence, Method};
 pub use copy::{Copied, Route, copy_object};
 pub use delta::{DeltaOptions, delta_sync};

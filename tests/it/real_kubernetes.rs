@@ -11,6 +11,7 @@ use kstate::store::k8s::{Clients, Tuning};
 use kstate::store::{ErrorKind, Key, Store, StoreUrl};
 
 use crate::lock::race::{one_of_32_wins, racers};
+use crate::scripts::assert_comes_back;
 use crate::support::{Desk, Ended, sample, ten_clusters};
 
 fn variable(name: &str) -> String {
@@ -83,6 +84,13 @@ fn a_store_comes_back_as_it_went_in() {
     run(&["sync", &place, &desk.arg("back")]).with(0);
     assert!(desk.tree("back") == tree);
     run(&["rm", "-r", "--yes", &place]).with(0);
+}
+
+#[ignore = "needs the servers of tests/servers"]
+#[test]
+fn clusters_are_moved_there_and_back() {
+    let tree = ten_clusters().unwrap_or_else(sample);
+    assert_comes_back(&Desk::new(), &tree, &[&place()], &env());
 }
 
 #[ignore = "needs the servers of tests/servers"]

@@ -10,7 +10,9 @@ use kstate::store::{Body, ListOptions, Precondition, ReadOptions, Store, WriteOp
 use serde_json::json;
 
 use crate::http_double::{Double, Fault};
+use crate::scripts::{MOVE, assert_comes_back};
 use crate::shipped::{self, key, names, read, write};
+use crate::support::{Desk, Ended, clusters, sample};
 use crate::vault_double::{self, TOKEN, Vault};
 
 fn open(double: &Double<Vault>, place: &str, more: &str) -> Arc<dyn Store> {
@@ -174,4 +176,34 @@ async fn reads_are_asked_again_and_a_change_that_nobody_answered_is_not() {
     double.script(|_, _| Some(Fault::Nonsense));
     let error = read(&store, "k").await.expect_err("a page");
     assert_ne!(error.kind().name(), "not_found", "{error}");
+}
+
+#[test]
+fn clusters_are_moved_there_and_back_unless_one_is_too_large() {
+    let double = vault_double::start();
+    let host = double.endpoint().replace("http://", "");
+    let there = format!("vault://{host}/secret/state?tls=false");
+    let env = [("VAULT_TOKEN", TOKEN)];
+    let mut tree = sample();
+    assert_comes_back(&Desk::new(), &tree, &[&there], &env);
+
+    let names = clusters(&tree);
+    let last = names.last().expect("a cluster");
+    tree.insert(format!("{last}/addons/large.yaml"), vec![b'x'; 701 << 10]);
+    let desk = Desk::new();
+    desk.write_tree("old", &tree);
+    double.service().secrets.clear();
+    let from = desk.arg("old");
+    let flags = ["--from", &from, "--to", &there, "--all-clusters", "--yes"];
+    let mut moving = desk.kstate(&[&["run", MOVE], &flags[..]].concat());
+    moving.envs(env);
+    let refused = Ended::of(moving).with(3);
+    refused.says("addons/large.yaml (it has 701.0 KiB, and 700.0 KiB is the most");
+    // The lock was taken, and is given back.
+    let service = double.service();
+    let left = service
+        .secrets
+        .keys()
+        .filter(|name| !name.contains(".kstate"));
+    assert_eq!(left.collect::<Vec<_>>(), [""; 0]);
 }

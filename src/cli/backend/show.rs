@@ -27,6 +27,8 @@ struct About {
     environment: Vec<(String, String)>,
     /// The hosts that it asks.
     http: Vec<String>,
+    /// What no copy to another kind takes along.
+    beside: Vec<String>,
 }
 
 /// An option of its stores.
@@ -143,6 +145,7 @@ impl About {
                 .map(|&(name, doc)| (name.to_owned(), doc.to_owned()))
                 .collect(),
             http: Vec::new(),
+            beside: kind.beside.iter().map(|&name| name.to_owned()).collect(),
         }
     }
 
@@ -169,6 +172,7 @@ impl About {
             options: options.collect(),
             environment: env.map(|name| (name.to_string(), String::new())).collect(),
             http: definition.http.clone(),
+            beside: definition.beside.clone(),
             schemes: served.schemes.clone(),
         }
     }
@@ -192,6 +196,7 @@ impl About {
             "options": options,
             "environment": environment,
             "http": self.http,
+            "beside": self.beside,
         })
     }
 }
@@ -217,6 +222,13 @@ impl Display for About {
         section(f, "Environment", environment)?;
         if !self.http.is_empty() {
             writeln!(f, "\nAsks the hosts {}", self.http.join(", "))?;
+        }
+        if !self.beside.is_empty() {
+            let beside = self.beside.join(", ");
+            writeln!(
+                f,
+                "\nNo copy to another kind of store takes along: {beside}"
+            )?;
         }
         Ok(())
     }

@@ -23,10 +23,11 @@ use options::options;
 pub use options::{Kind, StoreOption};
 
 /// The fields that are data.
-pub(super) const DATA: [&str; 6] = [
+pub(super) const DATA: [&str; 7] = [
     "scheme",
     "summary",
     "capabilities",
+    "beside",
     "options",
     "permissions",
     "wraps",
@@ -46,6 +47,9 @@ pub struct Definition {
     pub capabilities: Capabilities,
     /// What else it does itself, so that it need not be derived.
     pub(super) abilities: Abilities,
+    /// What an object has there beside its bytes, content type and user metadata: no copy to
+    /// another kind of store takes it along.
+    pub beside: Vec<String>,
     /// What a URL may tell it.
     pub options: Vec<StoreOption>,
     /// The option that names the store that it wraps.
@@ -114,6 +118,7 @@ impl Definition {
             summary: fields.text("summary")?.unwrap_or_default().to_owned(),
             capabilities,
             abilities,
+            beside: fields.list("beside")?,
             options: options(data.get("options"))?,
             wraps: fields.text("wraps")?.map(str::to_owned),
             http: permissions.list("http")?,

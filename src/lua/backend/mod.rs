@@ -25,9 +25,23 @@ mod tests;
 mod values;
 mod writing;
 
+use crate::store::{Store, registry};
+
 pub use definition::{Definition, Kind, StoreOption};
 pub use instance::Limits;
 pub(super) use object::{BackendObject, CLASS};
 pub use plugin::{Plugin, Served};
 pub(super) use sending::{Chunk, Part, Sending};
 pub(super) use serve::Clock;
+
+/// What an object of a store has beside its bytes, content type and user metadata, whoever wrote
+/// the store: no copy to another kind takes it along.
+pub(super) fn beside(store: &dyn Store) -> Vec<String> {
+    if let Some(store) = store.backend().downcast_ref::<store::LuaStore>() {
+        return store.beside();
+    }
+    let (scheme, _) = store.url().split_once("://").unwrap_or(("file", ""));
+    let kind = registry::Kind::of(scheme);
+    let names = kind.map_or(&[][..], |kind| kind.beside);
+    names.iter().map(|&name| name.to_owned()).collect()
+}

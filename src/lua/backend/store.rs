@@ -53,6 +53,21 @@ impl LuaStore {
         }
     }
 
+    /// What an object has there, and on the store that it wraps.
+    pub(super) fn beside(&self) -> Vec<String> {
+        let mut names = self.instance.definition.beside.clone();
+        if let Some(inner) = self.inner() {
+            names.extend(super::beside(&**inner));
+        }
+        names
+    }
+
+    /// The store that it wraps.
+    fn inner(&self) -> Option<&Arc<dyn Store>> {
+        let wraps = self.instance.definition.wraps.as_deref();
+        wraps.and_then(|option| self.instance.config.store(option))
+    }
+
     /// The key as the backend knows it.
     fn full(&self, key: &Key) -> String {
         self.place().full_key(key.as_str())
@@ -327,8 +342,7 @@ impl Store for LuaStore {
 
     fn capabilities(&self) -> Capabilities {
         let own = self.instance.definition.capabilities.clone();
-        let wraps = self.instance.definition.wraps.as_deref();
-        match wraps.and_then(|option| self.instance.config.store(option)) {
+        match self.inner() {
             None => own,
             Some(inner) => at_most(&own, &inner.capabilities()),
         }

@@ -25,6 +25,12 @@ pub(super) const BACKEND: Def = Def {
         Param::optional("summary", Type::String, "what it is, in one sentence"),
         Param::optional("capabilities", Type::Table, "what its stores can do"),
         Param::optional(
+            "beside",
+            Type::Table,
+            "what an object has there beside bytes, content type and user metadata, and that no \
+             copy takes along: a list of names",
+        ),
+        Param::optional(
             "options",
             Type::Table,
             "what a URL may tell it: a list of `{ name, type, doc, required, default }`",

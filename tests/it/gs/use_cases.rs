@@ -5,7 +5,8 @@ use kstate::store::{Algorithm, Body, Entry, ListOptions, ReadOptions, Store, Wri
 
 use super::{key, open, scene};
 use crate::gs_double::{self, Object};
-use crate::support::{Desk, Ended, changed_lines, sample};
+use crate::scripts::assert_comes_back;
+use crate::support::{Desk, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named() {
@@ -137,38 +138,6 @@ async fn without_credentials_the_error_says_how_to_get_some() {
 fn a_store_moves_there_and_back() {
     let double = gs_double::start();
     double.service().checks_token = false;
-    let desk = Desk::new();
-    let run = |args: &[&str]| {
-        let mut command = desk.kstate(args);
-        command.env("STORAGE_EMULATOR_HOST", double.endpoint());
-        Ended::of(command).with(0)
-    };
-    let move_bucket = ["run", "move_bucket", "--all-clusters", "--yes"];
-    let to = [
-        &move_bucket[..],
-        &["--from", "examples/state", "--to", "gs://bucket/state"],
-    ]
-    .concat();
-    run(&to);
-    let back = desk.arg("back");
-    let from = [
-        &move_bucket[..],
-        &["--from", "gs://bucket/state", "--to", &back],
-    ]
-    .concat();
-    run(&from);
-    let (before, after) = (sample(), desk.tree("back"));
-    assert!(
-        before
-            .keys()
-            .eq(after.keys().filter(|key| !key.starts_with(".kstate/")))
-    );
-    for (name, bytes) in &before {
-        if name.ends_with("/config") {
-            let changed = changed_lines(bytes, &after[name]);
-            assert!(matches!(changed.len(), 1..=2), "{name}: {changed:?}");
-        } else {
-            assert!(after[name] == *bytes, "{name}");
-        }
-    }
+    let env = [("STORAGE_EMULATOR_HOST", double.endpoint())];
+    assert_comes_back(&Desk::new(), &sample(), &["gs://bucket/state"], &env);
 }

@@ -2,7 +2,8 @@
 
 use super::{NAMESPACE, chunks};
 use crate::k8s_double::{Action, Fault, K8sDouble};
-use crate::support::{Desk, Ended, sample, ten_clusters};
+use crate::scripts::MOVE;
+use crate::support::{Desk, Ended, clusters, sample, ten_clusters};
 
 fn run(desk: &Desk, args: &[&str]) -> Ended {
     let mut command = desk.kstate(args);
@@ -42,4 +43,30 @@ fn a_store_comes_back_as_it_went_in() {
     run(&desk, &["sync", &from, to]).with(0);
     let writes = ["create", "update"].map(|verb| double.count(verb, "secrets"));
     assert_eq!(writes, [0, 0], "nothing to do");
+}
+
+#[test]
+fn clusters_that_fit_one_by_one_but_not_together_are_not_begun() {
+    let (desk, double) = (
+        Desk::new(),
+        K8sDouble::builder().namespace(NAMESPACE).start(),
+    );
+    desk.write("kubeconfig", double.kubeconfig("admin"));
+    let tree = sample();
+    desk.write_tree("from", &tree);
+    // The largest that there may be, which take no room on the disk.
+    for (name, number) in clusters(&tree)
+        .iter()
+        .flat_map(|name| (0..17).map(move |n| (name, n)))
+    {
+        let backup = desk.path(&format!("from/{name}/backups/{number}"));
+        std::fs::create_dir_all(backup.parent().expect("a folder")).expect("a folder");
+        let file = std::fs::File::create(backup).expect("a file");
+        file.set_len(64 << 20).expect("a large file");
+    }
+    let (from, to) = (desk.arg("from"), "k8s:///state/kops");
+    let flags = ["--from", &from, "--to", to, "--all-clusters", "--yes"];
+    let refused = run(&desk, &[&["run", MOVE], &flags[..]].concat()).with(3);
+    refused.says("2048.0 MiB are the most that it takes in all");
+    assert_eq!(run(&desk, &["ls", "-r", to]).with(0).stdout, "");
 }

@@ -7,7 +7,8 @@ use kstate::store::{
 
 use super::{ENVIRONMENT, clients, key, noise, open, open_with, put, scene};
 use crate::oss_double;
-use crate::support::{Desk, Ended, changed_lines, sample};
+use crate::scripts::assert_comes_back;
+use crate::support::{Desk, Ended, sample};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_went_up_in_one_request_has_an_md5() {
@@ -159,33 +160,9 @@ fn a_store_moves_there_and_back() {
     let double = oss_double::start();
     let desk = Desk::new();
     let store = format!("oss://bucket/state?endpoint={}", double.endpoint());
-    let run = |args: &[&str]| {
-        let mut command = desk.kstate(args);
-        command.envs(ENVIRONMENT);
-        Ended::of(command).with(0)
-    };
-    let move_bucket = ["run", "move_bucket", "--all-clusters", "--yes"];
-    run(&[
-        &move_bucket[..],
-        &["--from", "examples/state", "--to", &store],
-    ]
-    .concat());
-    let back = desk.arg("back");
-    run(&[&move_bucket[..], &["--from", &store, "--to", &back]].concat());
-    let (before, after) = (sample(), desk.tree("back"));
-    assert!(
-        before
-            .keys()
-            .eq(after.keys().filter(|key| !key.starts_with(".kstate/")))
-    );
-    for (name, bytes) in &before {
-        if name.ends_with("/config") {
-            let changed = changed_lines(bytes, &after[name]);
-            assert!(matches!(changed.len(), 1..=2), "{name}: {changed:?}");
-        } else {
-            assert!(after[name] == *bytes, "{name}");
-        }
-    }
-    let status = run(&["lock", "status", &store]);
+    assert_comes_back(&desk, &sample(), &[&store], &ENVIRONMENT);
+    let mut status = desk.kstate(&["lock", "status", &store]);
+    status.envs(ENVIRONMENT);
+    let status = Ended::of(status).with(0);
     assert!(!status.stdout.contains("atomic"), "{}", status.stdout);
 }

@@ -12,7 +12,8 @@ use reqsign_core::{Context, Signer};
 
 use super::contract::options;
 use super::{key, noise, unique, variable};
-use crate::support::{Desk, Ended, assert_verdict, sample};
+use crate::scripts::assert_comes_back;
+use crate::support::{Desk, assert_verdict, sample};
 
 /// One account.
 struct Account {
@@ -139,28 +140,6 @@ async fn a_store_moves_from_one_account_of_azurite_to_the_other() {
     let (first, second) = (Account::first(), Account::second());
     let here = first.url(&format!("{}/state", first.container().await));
     let there = second.url(&format!("{}/state", second.container().await));
-    let desk = Desk::new();
-    let back = desk.arg("back");
-    for (from, to) in [
-        ("examples/state", here.as_str()),
-        (&here, &there),
-        (&there, &back),
-    ] {
-        let args = [
-            "run",
-            "move_bucket",
-            "--all-clusters",
-            "--yes",
-            "--from",
-            from,
-            "--to",
-            to,
-        ];
-        let mut command = desk.kstate(&args);
-        command.envs([first.env(), second.env()]);
-        Ended::of(command).with(0);
-    }
-    let moved = desk.tree("back");
-    let moved = moved.keys().filter(|key| !key.starts_with(".kstate/"));
-    assert!(moved.eq(sample().keys()));
+    let env = [first.env(), second.env()];
+    assert_comes_back(&Desk::new(), &sample(), &[&here, &there], &env);
 }

@@ -9,9 +9,9 @@ use kstate::store::{ListOptions, Precondition, Store, contract};
 use serde_json::{Value as Json, json};
 
 use super::{contract::options, unique, variable};
-use crate::scripts::{MOVE, assert_moved};
+use crate::scripts::assert_comes_back;
 use crate::shipped::{self, key, names, read, write};
-use crate::support::{Desk, Ended, sample, ten_clusters};
+use crate::support::{Desk, sample, ten_clusters};
 
 fn host() -> String {
     variable("KSTATE_ETCD_ENDPOINT").replace("http://", "")
@@ -173,7 +173,6 @@ async fn what_others_put_is_an_object() {
 fn clusters_are_moved_there_over_tls_then_to_webdav_and_back() {
     let tree = ten_clusters().unwrap_or_else(sample);
     let desk = Desk::new();
-    desk.write_tree("old", &tree);
     let etcd = variable("KSTATE_ETCD_TLS_ENDPOINT").replace("https://", "etcd://");
     let webdav = variable("KSTATE_WEBDAV_ENDPOINT").replace("http://", "webdav://");
     let settings = format!(
@@ -181,22 +180,12 @@ fn clusters_are_moved_there_over_tls_then_to_webdav_and_back() {
         place = unique()
     );
     desk.write(".config/kstate/config.yaml", settings);
-    let back = desk.arg("back");
-    for (from, to) in [
-        (&*desk.arg("old"), "etcd"),
-        ("etcd", "webdav"),
-        ("webdav", &*back),
-    ] {
-        let flags = ["--from", from, "--to", to, "--all-clusters", "--yes"];
-        let mut command = desk.kstate(&[&["run", MOVE], &flags[..]].concat());
-        command.envs([
-            ("ETCDCTL_USER", variable("KSTATE_ETCD_USER")),
-            ("ETCDCTL_PASSWORD", variable("KSTATE_ETCD_PASSWORD")),
-            ("SSL_CERT_FILE", variable("KSTATE_ETCD_CERTIFICATE")),
-            ("WEBDAV_USER", variable("KSTATE_WEBDAV_USER")),
-            ("WEBDAV_PASSWORD", variable("KSTATE_WEBDAV_PASSWORD")),
-        ]);
-        Ended::of(command).with(0);
-    }
-    assert_moved(&tree, &desk.tree("back"), &back);
+    let env = [
+        ("ETCDCTL_USER", variable("KSTATE_ETCD_USER")),
+        ("ETCDCTL_PASSWORD", variable("KSTATE_ETCD_PASSWORD")),
+        ("SSL_CERT_FILE", variable("KSTATE_ETCD_CERTIFICATE")),
+        ("WEBDAV_USER", variable("KSTATE_WEBDAV_USER")),
+        ("WEBDAV_PASSWORD", variable("KSTATE_WEBDAV_PASSWORD")),
+    ];
+    assert_comes_back(&desk, &tree, &["etcd", "webdav"], &env);
 }

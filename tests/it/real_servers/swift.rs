@@ -15,7 +15,8 @@ use reqwest::{Client, Method, Response};
 
 use super::contract::options;
 use super::{key, noise, unique, variable};
-use crate::support::{Desk, Ended, assert_verdict, changed_lines, sample};
+use crate::scripts::assert_comes_back;
+use crate::support::{Desk, assert_verdict, sample};
 use crate::swift::NOT_CLAIMED;
 
 type Variables = Vec<(String, String)>;
@@ -310,31 +311,6 @@ async fn locks_on_swift_are_advisory_and_exclude_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_moves_to_swift_and_back() {
     let container = Other::sign_in().await.container().await;
-    let desk = Desk::new();
     let there = format!("swift://{container}/state");
-    let run = |from: &str, to: &str| {
-        let mut command = desk.kstate(&[
-            "run",
-            "move_bucket",
-            "--all-clusters",
-            "--yes",
-            "--from",
-            from,
-            "--to",
-            to,
-        ]);
-        command.envs(plainest());
-        Ended::of(command).with(0)
-    };
-    run("examples/state", &there);
-    run(&there, &desk.arg("back"));
-    let after = desk.tree("back");
-    for (name, bytes) in &sample() {
-        if name.ends_with("/config") {
-            let changed = changed_lines(bytes, &after[name]);
-            assert!(matches!(changed.len(), 1..=2), "{name}: {changed:?}");
-        } else {
-            assert!(after[name] == *bytes, "{name}");
-        }
-    }
+    assert_comes_back(&Desk::new(), &sample(), &[&there], &plainest());
 }

@@ -9,6 +9,7 @@ mod retire_bucket;
 mod ring;
 mod two_trees;
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use crate::s3_double::S3Double;
@@ -80,6 +81,25 @@ pub(crate) fn assert_moved(original: &Tree, copy: &Tree, place: &str) {
         );
     }
     assert!(!clusters(copy).is_empty());
+}
+
+/// Moves the clusters of a tree to each of the places and back: they come back as they were.
+#[track_caller]
+pub(crate) fn assert_comes_back(
+    desk: &Desk,
+    tree: &Tree,
+    places: &[&str],
+    env: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)],
+) {
+    desk.write_tree("old", tree);
+    let (mut from, back) = (desk.arg("old"), desk.arg("back"));
+    for to in places.iter().chain([&&*back]) {
+        let mut moving = moving(desk, &from, to, &[]);
+        moving.envs(env.iter().map(|(name, value)| (name, value)));
+        Ended::of(moving).with(0);
+        (*to).clone_into(&mut from);
+    }
+    assert_moved(tree, &desk.tree("back"), &back);
 }
 
 /// A double with an old bucket that holds a tree and a new one that holds nothing.

@@ -4,22 +4,22 @@ use mlua::{AnyUserData, Lua, LuaSerdeExt, Table, Value};
 
 use super::handle;
 use crate::lua::api::Def;
+use crate::lua::backend::beside;
 use crate::lua::vm;
 use crate::store::contract::CLAIMS;
 use crate::store::probe;
-use crate::store::registry::Kind;
 
 pub(super) const CAPABILITIES: Def = Def {
     name: "Store:capabilities",
     summary: "Returns what the store says that it can do.",
     body: "By the names of `kstate backend show KIND --json`; what has no limit is left out. \
-           `beside` lists what an object has there beside its bytes, content type and user \
+           `capacity` is the most bytes that all objects may have together. `beside` lists what an object has there beside its bytes, content type and user \
            metadata, and that no copy to another kind of store takes along.",
     params: &[],
     options: &[],
     returns: &[(
         "table",
-        "`if_absent`, `if_match`, `metadata`, `max_size` …, and `beside`",
+        "`if_absent`, `if_match`, `metadata`, `max_size` …, `capacity` and `beside`",
     )],
     errors: &[],
     permission: "",
@@ -38,15 +38,9 @@ fn capabilities(lua: &Lua, this: AnyUserData) -> mlua::Result<Table> {
             table.set(claim.field, lua.to_value(&said)?)?;
         }
     }
-    let scheme = store
-        .url()
-        .split_once("://")
-        .map_or("file", |(scheme, _)| scheme);
-    let beside = Kind::of(scheme).map_or(&[][..], |kind| kind.beside);
-    table.set(
-        "beside",
-        Value::Table(lua.create_sequence_from(beside.iter().copied())?),
-    )?;
+    table.set("capacity", store.capacity())?;
+    let beside = lua.create_sequence_from(beside(&*store))?;
+    table.set("beside", Value::Table(beside))?;
     Ok(table)
 }
 

@@ -34,6 +34,7 @@ pub(super) static CLASS: Class = Class {
         WALK,
         COPY,
         trees::SYNC,
+        trees::PRECHECK,
         trees::DIFF,
         trees::RELATION,
         abilities::CAPABILITIES,

@@ -149,6 +149,41 @@ fn unfinished(report: Report) -> ScriptError {
     }
 }
 
+pub(super) const PRECHECK: Def = Def {
+    name: "Store:precheck",
+    summary: "Looks at all that a sync would copy to an empty target, and copies nothing.",
+    body: "`refused` has what the target can't hold, for its name or its size: how many objects \
+           (`count`) and the `first` of them, each with `key` and `reason`. A sync looks by \
+           itself before it copies; this is for several that are to begin all or none.",
+    params: &[TARGET],
+    options: &[INCLUDE, EXCLUDE],
+    returns: &[("table", "`objects`, `bytes` and `refused`")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local from, to = kstate.store.open("memfs://large"), kstate.store.open("memfs://small")
+from:write("a", "1")
+local ahead = from:precheck(to)
+assert(ahead.objects == 1 and ahead.bytes == 1 and ahead.refused.count == 0)
+"#,
+    make: |def, lua| def.wait(lua, precheck),
+};
+
+async fn precheck(
+    lua: Lua,
+    (this, target, options): (AnyUserData, AnyUserData, Options),
+) -> mlua::Result<Value> {
+    let (source, target) = (handle::of(&this)?, handle::of(&target)?);
+    let sync = SyncOptions {
+        filter: filter(&options)?,
+        ..SyncOptions::default()
+    };
+    let run = async move { transfer::precheck(&source, &target, &sync).await };
+    let ahead = json!(vm::on_io(&lua, run).await??);
+    data::to_lua(&lua, &ahead)
+}
+
 pub(super) const DIFF: Def = Def {
     name: "Store:diff",
     summary: "Finds what differs between two stores.",
