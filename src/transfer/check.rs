@@ -89,6 +89,8 @@ pub(super) async fn look_ahead(
     target: &Arc<dyn Store>,
     scope: Scope,
 ) -> Result<Ahead> {
+    // Its limits may be the service's own.
+    target.learn().await?;
     let mut checker = Checker::new(target);
     let mut ahead = Ahead::default();
     let mut feed = Feed::open(source, scope);

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Reset,
     /// Does what was asked, then closes the connection without an answer.
     LoseAnswer,
+    /// Does what was asked, and never answers.
+    Hang,
     /// Does what was asked, then answers with this status.
     FailAfter(u16),
     /// Breaks the connection after so many bytes of the answer's body.
@@ -141,6 +143,7 @@ async fn handle<S: Service>(
     }
     match fault {
         Some(Fault::LoseAnswer) => Err(Broken),
+        Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::FailAfter(code)) => Ok(status(code)),
         Some(Fault::Cut(after)) => Ok(answer.map(|bytes| Reply {
             left: bytes.slice(..after.min(length)),

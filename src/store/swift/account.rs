@@ -1,7 +1,9 @@
 //! Accounts: who asks, with a token that all requests share, and one call.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -20,6 +22,9 @@ use crate::store::registry::Env;
 use crate::store::rest::{Answer, Client, Failure, Tuning};
 use crate::store::{Error, ErrorKind, Result, StoreUrl, lock};
 
+/// How long signing in may take, since everybody waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// The clients of one process. Stores with the same login share one.
@@ -37,6 +42,8 @@ pub(super) struct Account {
     pub buffers: Arc<Buffers>,
     client: Client,
     state: tokio::sync::Mutex<State>,
+    /// How often signing in failed for a passing reason.
+    failures: AtomicU64,
     /// The object store's host, once somebody has signed in.
     host: OnceLock<String>,
     pub info: OnceCell<Info>,
@@ -44,7 +51,8 @@ pub(super) struct Account {
 }
 
 enum State {
-    Out,
+    /// The reason why the last try failed, if there was one.
+    Out(String),
     In(Arc<Session>),
     /// A second try with the same password could lock the user out.
     Refused(String),
@@ -55,6 +63,10 @@ pub(super) struct Session {
     pub token: HeaderValue,
     /// The account's URL, without a slash at the end.
     pub account: String,
+    /// Whether it stands for one whose token was refused.
+    pub is_second: bool,
+    /// Whether its token was taken once.
+    pub has_worked: AtomicBool,
 }
 
 impl Clients {
@@ -112,7 +124,8 @@ impl Clients {
             tuning: self.tuning.clone(),
             buffers: Arc::clone(&self.buffers),
             client: client?,
-            state: State::Out.into(),
+            state: State::Out(String::new()).into(),
+            failures: AtomicU64::new(0),
             host: OnceLock::new(),
             info: OnceCell::new(),
             containers: Mutex::default(),
@@ -178,22 +191,39 @@ impl Account {
             .map_err(|error| Failure::unsent(format!("{error}")))?;
         *request.headers_mut() = parts.headers.clone();
         request.headers_mut().insert(TOKEN, session.token.clone());
-        self.client.send(request).await
+        let answer = self.client.send(request).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            session.has_worked.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// The session that all share; another one than `spent`, whose token is refused. One signs
-    /// in, and the others wait for it.
+    /// in, and the others wait for it, also when it fails.
     async fn session(&self, spent: Option<&Arc<Session>>) -> Result<Arc<Session>, Failure> {
+        let failures = self.failures.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
         match &*state {
             State::In(session) if !spent.is_some_and(|spent| Arc::ptr_eq(spent, session)) => {
                 return Ok(Arc::clone(session));
             }
+            State::In(spent) if spent.is_second && !spent.has_worked.load(Ordering::Relaxed) => {
+                return Err(Failure::nobody(self.takes_no_token()));
+            }
             State::Refused(why) => return Err(Failure::nobody(why.clone())),
-            State::In(_) | State::Out => {}
+            State::Out(why) if failures != self.failures.load(Ordering::Acquire) => {
+                return Err(Failure::transport(why.clone()));
+            }
+            State::In(_) | State::Out(_) => {}
         }
+        let signing_in = sign_in::sign_in(&self.client, &self.login, spent.is_some());
         // Seldom, so that all other calls need no room for it.
-        match Box::pin(sign_in::sign_in(&self.client, &self.login)).await {
+        let signing_in = Box::pin(tokio::time::timeout(PATIENCE, signing_in));
+        let late = || {
+            let (host, seconds) = (self.login.host(), PATIENCE.as_secs());
+            Refusal::Passing(format!("{host} made no token in {seconds} s"))
+        };
+        match signing_in.await.unwrap_or_else(|_| Err(late())) {
             Ok(session) => {
                 let rest = session.account.split_once("://").map(|(_, rest)| rest);
                 let host = rest.and_then(|rest| rest.split('/').next());
@@ -207,7 +237,20 @@ impl Account {
                 *state = State::Refused(why.clone());
                 Err(Failure::nobody(why))
             }
-            Err(Refusal::Passing(why)) => Err(Failure::transport(why)),
+            Err(Refusal::Passing(why)) => {
+                self.failures.fetch_add(1, Ordering::Release);
+                *state = State::Out(why.clone());
+                Err(Failure::transport(why))
+            }
         }
+    }
+
+    /// A new token instead of every refused one would be one for every call.
+    fn takes_no_token(&self) -> String {
+        let (store, maker) = (self.host(), self.login.host());
+        format!(
+            "{store} takes no token of {maker}: check the region (OS_REGION_NAME, ?region=) and \
+             ?endpoint="
+        )
     }
 }

@@ -8,8 +8,7 @@ use http::{Request, header};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::{SwiftStore, WRITE, meta};
-use crate::store::rest::{Failure, Told};
+use super::{SwiftStore, WRITE};
 use crate::store::{Error, ErrorKind, Key, Result};
 
 /// How many objects one request deletes at most, so that its answer comes in time.
@@ -34,19 +33,18 @@ struct Answered {
 }
 
 impl Answered {
-    fn status(&self) -> Option<u16> {
-        self.status.split(' ').next()?.parse().ok()
+    fn is_success(&self) -> bool {
+        self.status.split(' ').next() == Some("200")
     }
 
-    fn failure(&self) -> Failure {
-        let errors = self.errors.iter();
-        let errors = errors.map(|(name, status)| format!("{name}: {status}"));
-        let words: Vec<_> = errors.chain([self.body.clone()]).collect();
-        let told = Told {
-            message: words.join(" "),
-            ..Told::default()
-        };
-        Failure::told(self.status().unwrap_or(500), told)
+    /// The names of those that were not deleted; nothing when that can't be told.
+    fn left(&self, container: &str) -> Option<Vec<String>> {
+        let left = self.errors.iter().map(|(path, _)| {
+            let path = percent_decode_str(path).decode_utf8().ok()?;
+            let name = path.strip_prefix(container)?;
+            Some(name.to_owned())
+        });
+        left.collect()
     }
 }
 
@@ -54,35 +52,20 @@ impl SwiftStore {
     pub(super) async fn delete_one(&self, key: &Key) -> Result<()> {
         let name = self.folder.full(key.as_str());
         let call = self.call("delete", WRITE, Some(key));
-        let is_large = self.may_have_segments(&name).await?
-            && match self.newest(call, &name).await {
-                Ok(headers) => meta::is_large(&headers),
-                Err(error) if error.is_missing_key() => return Ok(()),
-                Err(error) => return Err(error),
-            };
-        let path = self.path(&name);
-        let path = if is_large {
-            format!("{path}?multipart-manifest=delete")
+        let segments = if self.may_have_segments(&name).await? {
+            self.named_segments(call, &name).await?
         } else {
-            path
+            Vec::new()
         };
-        let request = || Request::delete(&path).header(header::ACCEPT, "application/json");
-        match self.ask(call, request).await {
-            Ok((_, body)) if is_large => {
-                let answered = serde_json::from_slice::<Answered>(&body);
-                match answered {
-                    Ok(answered) if answered.status() == Some(200) => {
-                        self.container.note(&name, false);
-                        Ok(())
-                    }
-                    Ok(answered) => Err(self.error(answered.failure(), &call).await),
-                    Err(error) => Err(Failure::nonsense(error.to_string()).into_error(&call)),
-                }
-            }
-            Ok(_) => Ok(()),
-            Err(error) if error.is_missing_key() => Ok(()),
-            Err(error) => Err(error),
+        // The manifest alone: it may name segments of others.
+        let path = self.path(&name);
+        match self.ask(call, || Request::delete(&path)).await {
+            Ok(_) => {}
+            Err(error) if error.is_missing_key() => {}
+            Err(error) => return Err(error),
         }
+        self.forget(&name, segments).await;
+        Ok(())
     }
 
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Vec<Error> {
@@ -157,22 +140,18 @@ impl SwiftStore {
             answer.map_err(|failure| failure.into_error(&self.call("delete", WRITE, None)))
         };
         let answered = match self.account.tuning.retry.run(attempt).await {
-            Ok((_, body)) => serde_json::from_slice::<Answered>(&body).ok(),
+            Ok(answer) => serde_json::from_slice::<Answered>(answer.body()).ok(),
             Err(error) => {
                 tracing::debug!(%error, "deleting one by one instead");
                 None
             }
         };
         match answered {
-            Some(answered) if answered.status() == Some(200) => Vec::new(),
+            Some(answered) if answered.is_success() => Vec::new(),
             // An answer with words is about all of them.
             Some(answered) if answered.body.is_empty() => {
                 let container = format!("/{}/", self.site.bucket);
-                let failed = answered.errors.iter().filter_map(|(path, _)| {
-                    let path = percent_decode_str(path).decode_utf8().ok()?;
-                    Some(path.strip_prefix(&container)?.to_owned())
-                });
-                failed.collect()
+                answered.left(&container).unwrap_or(names)
             }
             _ => names,
         }

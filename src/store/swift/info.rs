@@ -6,7 +6,7 @@ use super::{READ, SwiftStore};
 use crate::store::Result;
 
 /// Swift's own limit of one object in bytes, where none is told.
-pub(super) const LARGEST_OBJECT: u64 = 5 << 30;
+const LARGEST_OBJECT: u64 = 5 << 30;
 
 /// Swift's own limit of a manifest, where none is told.
 const MOST_SEGMENTS: u64 = 1000;
@@ -19,16 +19,6 @@ pub(super) struct Info {
     pub most_segments: Option<u64>,
     /// How many objects one request may delete; none where each takes one.
     pub most_deletes: Option<usize>,
-}
-
-impl Default for Info {
-    fn default() -> Self {
-        Self {
-            largest_object: LARGEST_OBJECT,
-            most_segments: Some(MOST_SEGMENTS),
-            most_deletes: None,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -54,6 +44,19 @@ struct BulkDelete {
 }
 
 impl Info {
+    /// Where nothing is told.
+    pub(super) const AS_IT_COMES: Self = Self {
+        largest_object: LARGEST_OBJECT,
+        most_segments: Some(MOST_SEGMENTS),
+        most_deletes: None,
+    };
+
+    /// The largest object in bytes that there can be in segments, each as large as an object may
+    /// be.
+    pub(super) fn largest_in_segments(&self) -> Option<u64> {
+        Some(self.most_segments?.saturating_mul(self.largest_object))
+    }
+
     /// Where it is told, beside the account at this URL.
     pub(super) fn url(account: &str) -> String {
         let root = account.rsplit_once("/v1").map_or(account, |(root, _)| root);
@@ -62,7 +65,7 @@ impl Info {
 
     pub(super) fn parse(body: &[u8]) -> Self {
         let Ok(told) = serde_json::from_slice::<Told>(body) else {
-            return Self::default();
+            return Self::AS_IT_COMES;
         };
         let segments = |slo: Slo| slo.max_manifest_segments.unwrap_or(MOST_SEGMENTS);
         Self {
@@ -86,7 +89,7 @@ impl SwiftStore {
                     error if error.is_retryable() => Err(error),
                     error => {
                         tracing::debug!(%error, "the service tells no limits");
-                        Ok(Info::default())
+                        Ok(Info::AS_IT_COMES)
                     }
                 },
             }

@@ -1,7 +1,8 @@
 //! Listing a container: <https://docs.openstack.org/api-ref/object-store/#show-container-details-and-list-objects>.
 
 use async_trait::async_trait;
-use http::{HeaderMap, Request};
+use http::response::Parts;
+use http::{HeaderMap, Request, StatusCode};
 use serde::Deserialize;
 use time::PrimitiveDateTime;
 use time::format_description::well_known::Iso8601;
@@ -101,8 +102,10 @@ impl SwiftStore {
         ]);
         let path = format!("{}{query}", self.container_path());
         let call = self.call(operation, READ, None);
-        let (headers, body) = self.ask(call, || Request::get(&path)).await?;
-        if body.is_empty() {
+        let answer = self.ask(call, || Request::get(&path)).await?;
+        let is_empty = answer.status() == StatusCode::NO_CONTENT;
+        let (Parts { headers, .. }, body) = answer.into_parts();
+        if is_empty {
             return Ok((headers, Vec::new()));
         }
         let items: Vec<Item> = serde_json::from_slice(&body)

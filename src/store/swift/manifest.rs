@@ -102,8 +102,8 @@ impl SwiftStore {
         }
         let path = format!("{}?multipart-manifest=get", self.path(name));
         let request = || Request::get(&path).header(NEWEST, "true");
-        let (_, body) = self.ask(call, request).await?;
-        let lines: Vec<Line> = serde_json::from_slice(&body)
+        let answer = self.ask(call, request).await?;
+        let lines: Vec<Line> = serde_json::from_slice(answer.body())
             .map_err(|error| Failure::nonsense(error.to_string()).into_error(&call))?;
         let container = format!("/{}/", self.site.bucket);
         let names = lines.into_iter().filter_map(|line| {

@@ -15,7 +15,7 @@ pub(super) const USER: &str = "x-object-meta-";
 /// <https://docs.openstack.org/api-ref/object-store/#get-object-content-and-metadata>.
 pub(super) fn of_headers(key: &Key, size: u64, headers: &HeaderMap) -> Meta {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let tag = text("etag").and_then(tag);
+    let tag = tag_in(headers);
     let user = headers.iter().filter_map(|(name, value)| {
         let name = name.as_str().strip_prefix(USER)?;
         let value = String::from_utf8(value.as_bytes().to_vec()).ok()?;
@@ -46,6 +46,11 @@ fn is_manifest(headers: &HeaderMap) -> bool {
 pub(super) fn is_large(headers: &HeaderMap) -> bool {
     let value = headers.get("x-static-large-object");
     value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+/// The tag in an answer's headers.
+pub(super) fn tag_in(headers: &HeaderMap) -> Option<Tag> {
+    headers.get("etag")?.to_str().ok().and_then(tag)
 }
 
 /// Large objects have it in quotes.

@@ -27,11 +27,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::request::Builder;
-use http::{Request, header};
+use http::{Request, Response, header};
 
 use self::account::Account;
 use self::container::Container;
 use self::error::{NO_CONTAINER, SERVICE};
+use self::info::Info;
 use self::read::Wanted;
 use super::folder::Folder;
 use super::registry::Kind;
@@ -157,22 +158,20 @@ impl SwiftStore {
         }
     }
 
-    /// One request, and its answer's headers and body.
-    async fn once(&self, request: Builder, body: Bytes) -> Result<(HeaderMap, Bytes), Failure> {
+    /// One request, and its whole answer.
+    async fn once(&self, request: Builder, body: Bytes) -> Result<Response<Bytes>, Failure> {
         let request = request.body(body);
         let request = request.map_err(|error| Failure::unsent(error.to_string()))?;
         let answer = self.account.call(request).await?;
         self.container.see();
-        let headers = answer.headers().clone();
-        Ok((headers, answer.bytes().await?))
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut whole = Response::new(answer.bytes().await?);
+        (*whole.status_mut(), *whole.headers_mut()) = (status, headers);
+        Ok(whole)
     }
 
     /// A request without a body, retried.
-    async fn ask(
-        &self,
-        call: Call<'_>,
-        request: impl Fn() -> Builder,
-    ) -> Result<(HeaderMap, Bytes)> {
+    async fn ask(&self, call: Call<'_>, request: impl Fn() -> Builder) -> Result<Response<Bytes>> {
         let attempt = |_| async {
             let answer = self.once(request(), Bytes::new()).await;
             match answer {
@@ -224,7 +223,7 @@ impl SwiftStore {
             looks += 1;
             let request = || Request::head(&path).header(NEWEST, "true");
             match self.ask(call, request).await {
-                Ok((headers, _)) => return Ok(headers),
+                Ok(answer) => return Ok(answer.into_parts().0.headers),
                 Err(error) if self.may_be_there(&error) && looks < LOOKS => {}
                 Err(error) => return Err(error),
             }
@@ -281,6 +280,8 @@ impl Store for SwiftStore {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let part = self.account.tuning.part_size;
+        let most = self.account.info.get().unwrap_or(&Info::AS_IT_COMES);
         Capabilities {
             if_absent: false,
             if_match: false,
@@ -295,9 +296,12 @@ impl Store for SwiftStore {
             metadata: true,
             ephemeral: false,
             max_key: Some(LONGEST_NAME),
-            // As many segments as a manifest has, each as large as an object, as Swift comes.
-            max_size: Some(1000 * info::LARGEST_OBJECT),
+            max_size: Some(most.largest_in_segments().unwrap_or(part)),
         }
+    }
+
+    async fn learn(&self) -> Result<()> {
+        self.info().await.map(drop)
     }
 
     fn at(&self, folder: &str) -> Arc<dyn Store> {

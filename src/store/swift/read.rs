@@ -11,7 +11,7 @@ use super::meta::of_headers;
 use super::{LOOKS, NEWEST, READ, SwiftStore};
 use crate::store::rest::{self, Failure};
 use crate::store::resume::{self, Answer, Source};
-use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag, is_reserved};
+use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
 
 /// An object that is read.
 pub(super) struct Wanted {
@@ -26,7 +26,7 @@ impl Source for Wanted {
         let mut looks = 0;
         let answer = loop {
             looks += 1;
-            let attempt = |attempt| self.get(range, of, looks > 1 || attempt > 1);
+            let attempt = |_| self.get(range, of);
             match policy.run(attempt).await {
                 Err(error) if self.store.may_be_there(&error) && looks < LOOKS => {}
                 answer => break answer?,
@@ -53,22 +53,17 @@ impl Wanted {
         &self,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
-        is_again: bool,
     ) -> Result<Option<rest::Answer>> {
         let store = &self.store;
         let name = store.folder.full(self.key.as_str());
-        let mut request = Request::get(store.path(&name));
+        // A replica that lags behind could lead astray whoever decides by what it reads.
+        let mut request = Request::get(store.path(&name)).header(NEWEST, "true");
         if let Some(range) = range {
             let last = range.end.saturating_sub(1);
             request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
         }
         if let Some(Tag(etag)) = if_match {
             request = request.header(header::IF_MATCH, format!("\"{etag}\""));
-        }
-        // What is of one version, and locks, must not come from a replica that lags behind; nor
-        // what such a one has only in part.
-        if if_match.is_some() || is_reserved(self.key.as_str()) || is_again {
-            request = request.header(NEWEST, "true");
         }
         let call = store.call("read", READ, Some(&self.key));
         let request = call.built(request, Bytes::new())?;

@@ -10,12 +10,14 @@ use futures::{StreamExt, stream};
 use http::{Request, header};
 
 use super::manifest::{SEGMENTS, Segment, etag, manifest};
-use super::write::{Unwritten, Written, dressed, is_new};
-use super::{LONGEST_NAME, SwiftStore, WRITE};
+use super::write::{Unwritten, Written, is_new};
+use super::{LONGEST_NAME, SwiftStore};
 use crate::store::incoming::Incoming;
 use crate::store::pieces::Piece;
 use crate::store::rest::encoded_path;
-use crate::store::{Algorithm, Checksum, ErrorKind, Key, Meta, Result, Tag, WriteOptions};
+use crate::store::{
+    Algorithm, Checksum, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions,
+};
 
 /// How many segments are sent at once.
 const AT_ONCE: usize = 4;
@@ -42,6 +44,17 @@ struct Upload {
 }
 
 impl SwiftStore {
+    /// Whether the service makes an object of this size of segments, or of another object, while
+    /// an answer is waited for.
+    pub(super) async fn is_joinable(&self, size: u64) -> Result<bool> {
+        let tuning = &self.account.tuning;
+        if size <= tuning.part_size {
+            return Ok(true);
+        }
+        let largest = tuning.largest_copy.unwrap_or(LARGEST_JOINED);
+        Ok(size <= self.info().await?.largest_object.min(largest))
+    }
+
     pub(super) async fn put_segments(
         &self,
         key: &Key,
@@ -98,8 +111,7 @@ impl Upload {
         let size = segments.iter().map(|segment| segment.size).sum();
         let store = self.store.clone();
         let old = store.segments_of(&self.key, &self.name, options).await?;
-        let largest = store.account.tuning.largest_copy.unwrap_or(LARGEST_JOINED);
-        let meta = if size <= store.info().await?.largest_object.min(largest) {
+        let meta = if store.is_joinable(size).await? {
             self.join(&segments, Written::of(size, whole), options)
                 .await?
         } else {
@@ -167,7 +179,8 @@ impl Upload {
         let written = Written::of(piece.bytes.len() as u64, md5.clone());
         let plain = WriteOptions::default();
         let request = || Request::put(store.path(&name)).header(header::ETAG, &written.tag.0);
-        let sent = store.put_as(&self.key, request, piece.bytes.clone(), &written, &plain);
+        let bytes = piece.bytes.clone();
+        let sent = store.put_as((&self.key, &name), request, bytes, &written, &plain);
         sent.await.map_err(|failed| failed.error)?;
         Ok(Segment {
             number,
@@ -210,16 +223,17 @@ impl Upload {
         made.await.map_err(|failed| failed.error)?;
         let container = &store.site.bucket;
         let from = format!("/{}", encoded_path(&format!("{container}/{name}")));
-        let call = store.call("write", WRITE, Some(key));
-        let joined = store.ask(call, || {
-            let request = Request::put(store.path(&self.name))
-                .header(header::CONTENT_LENGTH, 0)
+        let request = || {
+            Request::put(store.path(&self.name))
                 .header("x-copy-from", &from)
-                .header("x-fresh-metadata", "true");
-            dressed(request, options)
-        });
-        let (headers, _) = joined.await?;
-        store.written(key, &headers, &written, options)
+                .header("x-fresh-metadata", "true")
+        };
+        let options = WriteOptions {
+            believed: Precondition::None,
+            ..options.clone()
+        };
+        let joined = store.put_as((key, &self.name), request, Bytes::new(), &written, &options);
+        joined.await.map_err(|failed| failed.error)
     }
 
     /// Makes an object that keeps its segments.
@@ -229,17 +243,15 @@ impl Upload {
         size: u64,
         options: &WriteOptions,
     ) -> Result<Meta> {
-        match self.put_manifest(&self.name, segments, size, options).await {
-            Ok(meta) => {
-                self.is_open = false;
-                Ok(meta)
-            }
-            Err(failed) => {
-                // Nobody knows whether they are somebody's: a later sweep does.
-                self.is_open = !failed.uncertain;
-                Err(failed.error)
-            }
-        }
+        // From here on nobody knows whether they are somebody's, also when this is given up: a
+        // later sweep does.
+        self.is_open = false;
+        self.store.container.note(&self.name, true);
+        let made = self.put_manifest(&self.name, segments, size, options);
+        made.await.map_err(|failed| {
+            self.is_open = !failed.uncertain;
+            failed.error
+        })
     }
 
     async fn put_manifest(
@@ -260,7 +272,7 @@ impl Upload {
         let request = || Request::put(&path).header(header::ETAG, &etag);
         let manifest = manifest(&store.site.bucket, segments);
         store
-            .put_as(&self.key, request, manifest, &written, options)
+            .put_as((&self.key, name), request, manifest, &written, options)
             .await
     }
 

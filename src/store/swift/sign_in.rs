@@ -1,5 +1,7 @@
 //! Getting a token and the account's URL.
 
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use http::Request;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -20,8 +22,12 @@ pub(super) enum Refusal {
     Passing(String),
 }
 
-/// Signs in.
-pub(super) async fn sign_in(client: &Client, login: &Login) -> Result<Session, Refusal> {
+/// Signs in; `again` after a token was refused.
+pub(super) async fn sign_in(
+    client: &Client,
+    login: &Login,
+    again: bool,
+) -> Result<Session, Refusal> {
     let (token, account) = match &login.way {
         Way::Keystone {
             url,
@@ -44,6 +50,8 @@ pub(super) async fn sign_in(client: &Client, login: &Login) -> Result<Session, R
     Ok(Session {
         token,
         account: account.trim_end_matches('/').to_owned(),
+        is_second: again,
+        has_worked: AtomicBool::new(false),
     })
 }
 

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::request::Builder;
-use http::{Request, header};
+use http::{Request, Response, StatusCode, header};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{SwiftStore, WRITE, meta};
 use crate::store::incoming::Incoming;
+use crate::store::rest::Call;
 use crate::store::{
     Algorithm, Body, Checksum, Error, ErrorKind, Key, Meta, Precondition, Result, Tag, WriteOptions,
 };
@@ -58,17 +59,23 @@ impl SwiftStore {
         let old = self.segments_of(key, &name, options).await?;
         let request = || Request::put(self.path(&name)).header(header::ETAG, &written.tag.0);
         let meta = self
-            .put_as(key, request, first.bytes.clone(), &written, options)
+            .put_as(
+                (key, &name),
+                request,
+                first.bytes.clone(),
+                &written,
+                options,
+            )
             .await
             .map_err(|failed| failed.error)?;
         self.forget(&name, old).await;
         Ok(meta)
     }
 
-    /// Sends what makes an object, until it is there.
+    /// Sends what makes the object of this full name, until it is there.
     pub(super) async fn put_as(
         &self,
-        key: &Key,
+        (key, name): (&Key, &str),
         request: impl Fn() -> Builder,
         body: Bytes,
         written: &Written,
@@ -84,7 +91,11 @@ impl SwiftStore {
                 request = request.header(header::IF_NONE_MATCH, "*");
             }
             match self.once(request, body.clone()).await {
-                Ok((headers, _)) => Ok(headers),
+                Ok(answer) if is_stored(&answer) => Ok(answer.into_parts().0.headers),
+                Ok(_) => {
+                    uncertain.store(true, Ordering::Relaxed);
+                    self.what_is_there(&call, name, Some(&written.tag)).await
+                }
                 Err(failure) => {
                     uncertain.fetch_or(failure.is_uncertain(), Ordering::Relaxed);
                     Err(self.error(failure, &call).await)
@@ -117,6 +128,27 @@ impl SwiftStore {
         })
     }
 
+    /// The headers of what is there when nothing was stored, if it is this all the same: from an
+    /// earlier attempt.
+    pub(super) async fn what_is_there(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        tag: Option<&Tag>,
+    ) -> Result<HeaderMap> {
+        let there = self.newest(*call, name).await;
+        if let Ok(headers) = &there
+            && tag.is_some()
+            && meta::tag_in(headers).as_ref() == tag
+        {
+            return there;
+        }
+        let message = "the service stored nothing (HTTP 202): it has a newer version, from \
+                       somebody else or by the clock of another of its servers";
+        Err(Error::new(ErrorKind::Unavailable, call.operation, message)
+            .at(&self.folder.url, call.key))
+    }
+
     /// The metadata of a write, after comparing what the service says it stored.
     pub(super) fn written(
         &self,
@@ -125,17 +157,15 @@ impl SwiftStore {
         written: &Written,
         options: &WriteOptions,
     ) -> Result<Meta> {
-        let text = |name| headers.get(name)?.to_str().ok();
-        if let Some(stored) = text(header::ETAG).and_then(meta::tag)
-            && stored != written.tag
-        {
+        if meta::tag_in(headers).as_ref() != Some(&written.tag) {
             let message = "the service stored something else than was sent: the ETags differ";
             return Err(self
                 .folder
                 .error(ErrorKind::Corrupt, "write", key, message)
                 .hint("write the object again, and look what stands between (a proxy)"));
         }
-        let modified = text(header::LAST_MODIFIED);
+        let modified = headers.get(header::LAST_MODIFIED);
+        let modified = modified.and_then(|value| value.to_str().ok());
         let modified = modified.and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok());
         let content_type = options.content_type.as_deref().unwrap_or(OCTETS);
         Ok(Meta {
@@ -147,6 +177,13 @@ impl SwiftStore {
             ..Meta::new(key.clone(), written.size)
         })
     }
+}
+
+/// Whether the service has stored what it was sent. Where it has a newer version already, by the
+/// clock of another server, it stores nothing and answers 202, without a tag:
+/// <https://docs.openstack.org/swift/latest/overview_architecture.html>.
+pub(super) fn is_stored(answer: &Response<Bytes>) -> bool {
+    answer.status() != StatusCode::ACCEPTED && answer.headers().contains_key(header::ETAG)
 }
 
 /// Whether the caller has seen that there is no object.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream;
 use http::Method;
@@ -52,6 +53,13 @@ async fn when_the_token_expires_one_of_many_signs_in_anew() {
     let hint = error.hint_text().unwrap_or_default();
     assert!(hint.contains("doesn't know who asks"), "{hint}");
     assert_eq!(double.service().signed_in, 6);
+    // No call makes a new one then.
+    for _ in 0..3 {
+        let error = store.stat(&key("k")).await.expect_err("nobody");
+        assert_eq!(error.kind().name(), "permission_denied");
+        assert!(error.to_string().contains("takes no token"), "{error}");
+    }
+    assert_eq!(double.service().signed_in, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +101,86 @@ async fn who_makes_tokens_may_fail_for_a_while() {
         error.message().contains(&format!("Keystone at {host}")),
         "{error}"
     );
+    // Whoever waited for one that fails is told so, and doesn't ask after it.
+    double.requests();
+    let stats = join_all((0..32).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.stat(&key("k")).await })
+    }));
+    for told in stats.await {
+        told.expect("no panic").expect_err("nobody there");
+    }
+    let asked = double.requests().len();
+    assert!(asked < 64, "{asked} of 128");
+}
+
+/// Swift answers 202 where it has a newer version, by the clock of another of its servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_came_to_nothing_is_none() {
+    for (size, kept_size) in [
+        (3, 3),
+        (150 << 10, 3),
+        (3, 300 << 10),
+        (300 << 10, 300 << 10),
+    ] {
+        let (double, store) = scene();
+        double.service().max_file_size = 200 << 10;
+        let (old, new) = (noise(kept_size), noise(size + 1));
+        let put = async |bytes: &Bytes| {
+            let body = Body::from(bytes.clone());
+            write(&store, "k", body, WriteOptions::default()).await
+        };
+        let read = async || {
+            let read = store.read(&key("k"), ReadOptions::default()).await;
+            let body = read.expect("an object").body.collect(u64::MAX).await;
+            body.expect("all of it")
+        };
+        put(&old).await.expect("a write");
+        double.service().behind = usize::MAX;
+        let error = put(&new).await.expect_err("nothing was stored");
+        assert_eq!(error.kind().name(), "unavailable", "{error}");
+        assert!(error.to_string().contains("a newer version"), "{error}");
+        assert!(read().await == old, "{size} over {kept_size}");
+        double.service().behind = 1;
+        put(&new).await.expect("a write");
+        assert!(read().await == new, "{size} over {kept_size}");
+
+        let from = write(&store, "from", Body::from("x"), WriteOptions::default());
+        let from = from.await.expect("a write");
+        double.service().behind = usize::MAX;
+        let options = WriteOptions::default();
+        let to = key("k");
+        let copied = store.copy_from(&store, &from, &to, &options);
+        let error = copied.await.expect_err("nothing was copied");
+        assert_eq!(error.kind().name(), "unavailable", "{error}");
+        assert!(read().await == new, "{size} over {kept_size}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_given_up_at_its_end_takes_nothing_away() {
+    let (double, store) = scene();
+    double.service().max_file_size = 100 << 10;
+    let large = noise(300 << 10);
+    double.script(|request, _| {
+        let is_manifest = request.uri.query() == Some("multipart-manifest=put");
+        is_manifest.then_some(Fault::Hang)
+    });
+    let writing = tokio::spawn({
+        let (store, large) = (Arc::clone(&store), large.clone());
+        async move { write(&store, "k", large, WriteOptions::default()).await }
+    });
+    while !names(&double).contains(&"state/k".to_owned()) {
+        tokio::task::yield_now().await;
+    }
+    writing.abort();
+    assert!(writing.await.expect_err("given up").is_cancelled());
+    // Time enough for whoever would clear away.
+    for _ in 0..20 {
+        let read = store.read(&key("k"), ReadOptions::default()).await;
+        let body = read.expect("an object").body.collect(u64::MAX).await;
+        assert!(body.expect("all of it") == large);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -363,9 +451,19 @@ async fn decisions_hang_on_the_newest_version() {
             .body;
         body.collect(10).await.expect("the body")
     };
-    assert_eq!(read("k", None).await, "old", "the double lags");
+    assert_eq!(read("k", None).await, "new");
     assert_eq!(read("k", tag).await, "new");
     assert_eq!(read(".kstate/locks/x", None).await, "new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_answer_is_no_end_of_a_listing() {
+    let (double, store) = scene();
+    put(&store, "k", "x").await;
+    double.script(|request, _| (request.method == Method::GET).then_some(Fault::Status(200)));
+    let listing = store.list(kstate::store::ListOptions::default());
+    let listed: Vec<_> = futures::StreamExt::collect(listing).await;
+    assert!(matches!(&listed[..], [Err(_)]), "{listed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use kstate::store::{
 
 use super::{clients, key, names, noise, open, scene, write};
 use crate::http_double::Double;
-use crate::swift_double::{self, Object, Swift};
+use crate::swift_double::{self, Object, Segment, Swift};
 
 const SEGMENTS: &str = ".kstate/segments/state/";
 
@@ -158,6 +158,8 @@ async fn a_large_object_is_copied_by_the_service_while_it_fits() {
     let copied = store.copy_from(&store, &from, &key("to"), &options).await;
     assert!(copied.expect("no failure").is_none(), "it is too large");
     double.service().max_file_size = 2 << 20;
+    // Another process asks anew what the service takes.
+    let store = open(&clients(&double), "swift://container/state");
     let copied = store.copy_from(&store, &from, &key("to"), &options).await;
     let copied = copied.expect("a copy").expect("on the server");
     assert_eq!(copied.checksum, Some(Checksum::of(Algorithm::Md5, &large)));
@@ -216,9 +218,39 @@ async fn what_an_interrupted_write_left_goes_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn segments_of_others_stay() {
+    let (double, store) = small_scene();
+    let mut theirs = Object::default();
+    {
+        let mut service = double.service();
+        let segment = Object {
+            bytes: "theirs".into(),
+            ..Object::default()
+        };
+        service.put(("AUTH_p1", "other", "segment"), segment.clone());
+        // One of ours, of a write that ended early.
+        let left = format!("{SEGMENTS}k/1/00000");
+        service.put(("AUTH_p1", "container", &left), segment);
+        theirs.segments = Some(vec![Segment {
+            name: "/other/segment".to_owned(),
+            hash: Checksum::of(Algorithm::Md5, b"theirs").hex(),
+            size: 6,
+        }]);
+        service.put(("AUTH_p1", "container", "state/k"), theirs);
+    }
+    assert_eq!(get(&store, "k").await, "theirs");
+    let deleted = store.delete(&key("k"), Precondition::None).await;
+    deleted.expect("a delete");
+    assert!(!names(&double).contains(&"state/k".to_owned()));
+    assert!(double.service().objects("other").contains_key("segment"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_large_objects_says_so() {
     let (double, store) = scene();
     double.service().has_large_objects = false;
+    store.learn().await.expect("an answer");
+    assert_eq!(store.capabilities().max_size, Some(64 << 10));
     let wrote = write(&store, "k", noise(80 << 10), WriteOptions::default());
     let error = wrote.await.expect_err("too large");
     assert_eq!(error.kind().name(), "unsupported", "{error}");

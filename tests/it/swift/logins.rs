@@ -54,6 +54,21 @@ region = One
 availability = public
 ";
 
+const TWO_REGIONS: &str = "\
+[Default]
+identity = {}/v3
+user = demo
+password = demopass
+tenant_id = p1
+domain_id = default
+
+[Global]
+region = One
+[Swift]
+region = Two
+availability = internal
+";
+
 /// Opens the store that a way means, and writes to it.
 async fn write(double: &Double<Swift>, desk: &Desk, way: &Way) -> Result<()> {
     let filled = |text: &str| text.replace("{}", &double.endpoint());
@@ -157,10 +172,21 @@ const WAYS: &[(&str, Way)] = &[
     // clouds.yaml.
     (
         "two/AUTH_p1",
-        files(
-            CLOUD_FILES,
-            "OS_CLOUD=demo OS_AUTH_URL=http://127.0.0.1:1 OS_REGION_NAME=One",
-        ),
+        files(CLOUD_FILES, "OS_CLOUD=demo OS_AUTH_URL=http://127.0.0.1:1"),
+    ),
+    // As with the `openstack` command.
+    (
+        "AUTH_p1",
+        files(CLOUD_FILES, "OS_CLOUD=demo OS_REGION_NAME=One"),
+    ),
+    // The region that is everybody's comes before Swift's own.
+    (
+        "AUTH_p1",
+        Way {
+            variables: "",
+            files: &[("creds", TWO_REGIONS)],
+            options: "credentials_file=~/creds",
+        },
     ),
     ("AUTH_p2", files(CLOUD_FILES, "OS_CLOUD=shop")),
     ("AUTH_p1", files(CLOUD_FILES, "OS_CLOUD=robot")),
@@ -291,6 +317,11 @@ const WRONG: &[(Way, &str, &str)] = &[
         "cannot read the certificates in",
     ),
     (variables(""), "permission_denied", "nothing says who asks"),
+    (
+        variables("OS_AUTH_URL=http://u:s3cret@127.0.0.1:1 OS_USERID=u1 OS_PASSWORD=x"),
+        "invalid",
+        "has a name or a password in a URL",
+    ),
     (
         variables(demo!("")),
         "invalid",

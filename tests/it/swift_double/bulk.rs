@@ -29,7 +29,8 @@ impl Swift {
                 return refuse(400, "no object");
             };
             if self.protected.as_deref() == Some(name) {
-                errors.push((line.to_owned(), "403 Forbidden".to_owned()));
+                let told = if self.misnames { name } else { line };
+                errors.push((told.to_owned(), "403 Forbidden".to_owned()));
                 continue;
             }
             let container = self.container(account, container).ok();

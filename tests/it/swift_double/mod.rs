@@ -17,8 +17,12 @@ use http::{Method, Response};
 use serde_json::json;
 
 use crate::http_double::{self, Double, decoded, query};
-use large::Segment;
+pub(crate) use large::Segment;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one way in which services differ"
+)]
 pub(crate) struct Swift {
     /// Containers by account: `AUTH_p1` in region One, `two/AUTH_p1` in region Two.
     pub(crate) accounts: BTreeMap<String, BTreeMap<String, Container>>,
@@ -37,6 +41,10 @@ pub(crate) struct Swift {
     pub(crate) tells_info: bool,
     /// Whether what isn't asked of all replicas is of the version before.
     pub(crate) lags: bool,
+    /// How many writes to what exists come to nothing, as if something newer were there.
+    pub(crate) behind: usize,
+    /// How bulk deletes call what they don't delete, instead of by its path.
+    pub(crate) misnames: bool,
     /// What bulk deletes must not delete.
     pub(crate) protected: Option<String>,
 }
@@ -82,6 +90,8 @@ pub(crate) fn start() -> Double<Swift> {
         has_large_objects: true,
         tells_info: true,
         lags: false,
+        behind: 0,
+        misnames: false,
         protected: None,
     })
 }

@@ -104,6 +104,8 @@ impl Swift {
                 "etag",
                 "if-none-match",
                 "if-match",
+                // Ceph's name for the condition of a copy, which Swift doesn't know.
+                "copy-if-match",
                 "x-copy-from",
                 "x-fresh-metadata",
             ],
@@ -160,6 +162,15 @@ impl Swift {
             return refuse(422, "Unable to process the contained instructions");
         }
         let is_large = object.segments.is_some();
+        if self.behind > 0
+            && self
+                .container(account, container)?
+                .objects
+                .contains_key(name)
+        {
+            self.behind -= 1;
+            return Ok(answer(202, Bytes::new()));
+        }
         self.put((account, container, name), object);
         let object = &self.container(account, container)?.objects[name];
         let (_, changed) = times(object);

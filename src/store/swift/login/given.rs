@@ -76,7 +76,11 @@ impl Given {
     pub(super) fn of_env(env: &Env) -> Self {
         let values = VARIABLES.iter().filter_map(|(name, variables)| {
             let value = variables.iter().find_map(|variable| env.get(variable))?;
-            Some((*name, unquoted(value).to_owned()))
+            let value = match *name {
+                "region_name" => unquoted(value),
+                _ => value,
+            };
+            Some((*name, value.to_owned()))
         });
         Self::new("the environment".to_owned(), variable, values)
     }
@@ -88,6 +92,15 @@ impl Given {
                 self.values.entry(name).or_insert_with(|| value.to_owned());
             }
         }
+    }
+
+    /// The region that the environment names, as the `openstack` command has it.
+    pub(super) fn in_region_of(mut self, env: &Env) -> Self {
+        if let Some(region) = env.get("OS_REGION_NAME") {
+            self.values
+                .insert("region_name", unquoted(region).to_owned());
+        }
+        self
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -201,7 +214,7 @@ impl Given {
     }
 }
 
-/// Files of variables for Docker have values in single quotes, which kOps takes off too.
+/// Files of variables for Docker have values in single quotes; kOps takes off the region's.
 fn unquoted(value: &str) -> &str {
     let inner = value.strip_prefix('\'');
     inner

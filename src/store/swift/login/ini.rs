@@ -50,15 +50,20 @@ fn spelled(name: &str) -> String {
     known.map_or(name, |(_, key, _)| key).to_owned()
 }
 
-/// The region of the environment comes first, as in kOps.
+/// The region of the environment comes first, then the one of all services; what is Swift's own
+/// counts only where there is neither, as in kOps.
 fn given(path: &Path, text: &str, env: &Env) -> Given {
     let entries = entries(text);
-    let values = KEYS.iter().filter_map(|(section, key, name)| {
+    let region = env.get("OS_REGION_NAME");
+    let has_region = region.is_some() || entries.iter().any(|(section, ..)| section == "Global");
+    let keys = KEYS
+        .iter()
+        .filter(|(section, ..)| !(has_region && *section == "Swift"));
+    let values = keys.filter_map(|(section, key, name)| {
         let mut entries = entries.iter();
         let (_, _, value) = entries.find(|(s, k, _)| s == section && k == key)?;
         Some((*name, value.clone()))
     });
-    let region = env.get("OS_REGION_NAME");
     let region = region.map(|region| ("region_name", region.to_owned()));
     Given::new(path.display().to_string(), spelled, values.chain(region))
 }

@@ -3,7 +3,7 @@
 //!
 //! | from | when |
 //! |---|---|
-//! | a cloud in `clouds.yaml` | `?cloud=`, then `OS_CLOUD` |
+//! | a cloud in `clouds.yaml` | `?cloud=`, then `OS_CLOUD`, whose region `OS_REGION_NAME` is |
 //! | kOps's INI file | `?credentials_file=` |
 //! | `OS_*` | `OS_AUTH_URL` and all that signing in takes |
 //! | `ST_AUTH`, `ST_USER`, `ST_KEY` | `ST_AUTH` |
@@ -152,6 +152,11 @@ impl Login {
 
     /// Holds the URLs to what can be asked.
     fn check(&mut self) -> Result<(), Fault> {
+        let urls = [self.way.url(), self.endpoint.as_deref()];
+        if urls.into_iter().flatten().any(|url| url.contains('@')) {
+            let words = format!("{} has a name or a password in a URL", self.source);
+            return Err(Fault::new(words).hint("write the URL without it: what is before the @"));
+        }
         if let Some(url) = self.way.url()
             && host(url).is_none()
         {
@@ -166,7 +171,9 @@ impl Login {
         if is_account && !endpoint.contains(['?', '#']) {
             return Ok(());
         }
-        let words = format!("the endpoint '{endpoint}' is no account's URL");
+        // A query may be a signature.
+        let shown = endpoint.split(['?', '#']).next().unwrap_or_default();
+        let words = format!("the endpoint '{shown}' is no account's URL, or more than one");
         Err(Fault::new(words).hint("write it as https://HOST/v1/AUTH_ACCOUNT"))
     }
 
@@ -184,9 +191,18 @@ impl Login {
         }
         let region = self.wanted.region.as_deref().unwrap_or_default();
         match &self.way {
-            Way::Keystone { url, project, .. } => {
-                let project = project.as_ref().map(Named::text).unwrap_or_default();
-                format!("{url}/{region}/{project}")
+            Way::Keystone {
+                url,
+                identity,
+                project,
+            } => {
+                // A credential brings its project; whoever names none has one of their own.
+                let whose = match (identity, project) {
+                    (Identity::Application { id, .. }, _) => id.text(),
+                    (Identity::Password { .. }, Some(project)) => project.text(),
+                    (Identity::Password { user, .. }, None) => format!("of {}", user.text()),
+                };
+                format!("{url}/{region}/{whose}")
             }
             Way::TempAuth { url, user, .. } => {
                 let account = user.split_once(':').map_or(&**user, |(account, _)| account);
@@ -202,6 +218,15 @@ impl Way {
         match self {
             Self::Keystone { url, .. } | Self::TempAuth { url, .. } => Some(url),
             Self::None => None,
+        }
+    }
+}
+
+impl Application {
+    fn text(&self) -> String {
+        match self {
+            Self::Id(id) => format!("credential {id}"),
+            Self::Name(name, user) => format!("credential {name} of {}", user.text()),
         }
     }
 }
@@ -228,7 +253,7 @@ fn host(url: &str) -> Option<&str> {
 
 fn by_environment(env: &Env) -> Result<Login, Fault> {
     if let Some(cloud) = env.get("OS_CLOUD") {
-        return clouds::named(cloud, env)?.login(env);
+        return clouds::named(cloud, env)?.in_region_of(env).login(env);
     }
     // kOps falls back to the file when anything is missing.
     let mut incomplete = None;
@@ -252,7 +277,7 @@ fn by_environment(env: &Env) -> Result<Login, Fault> {
         return Err(fault);
     }
     match clouds::only(env)? {
-        Some(given) => given.login(env),
+        Some(given) => given.in_region_of(env).login(env),
         None => Ok(Login::new(Way::None, "nothing", env)),
     }
 }

@@ -34,12 +34,20 @@ fn certificates_are_checked_unless_kops_would_not() {
 #[test]
 fn places_differ_by_service_region_and_project() {
     let place = |more: &[(&str, &str)]| find(&[&DEMO[..], more].concat()).place();
+    // Each brings a project that nobody tells.
+    let application = |id| {
+        let secret = ("OS_APPLICATION_CREDENTIAL_SECRET", "s");
+        find(&[DEMO[0], ("OS_APPLICATION_CREDENTIAL_ID", id), secret]).place()
+    };
     let all = [
         place(&[]),
         place(&[("OS_PROJECT_ID", "p")]),
         place(&[("OS_PROJECT_ID", "q")]),
         place(&[("OS_PROJECT_NAME", "q")]),
         place(&[("OS_PROJECT_NAME", "q"), ("OS_REGION_NAME", "r")]),
+        place(&[("OS_USERID", "v")]),
+        application("one"),
+        application("two"),
     ];
     for (at, place) in all.iter().enumerate() {
         assert!(!all[..at].contains(place), "{place}");
