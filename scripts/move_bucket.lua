@@ -26,9 +26,6 @@ local REGISTRY = { "config", "instancegroup/**", "clusteraddons/**" }
 local BACKUPS = { "**/_etcd_backup.meta", "**/etcd.backup.gz" }
 local NOT_COPIED = { all = {}, control = BACKUPS, none = { "backups/**", MARKERS[1], MARKERS[2], BACKUPS[1], BACKUPS[2] } }
 
--- The stores from which kOps can run a cluster.
-local KOPS_READS = { s3 = true, ["do"] = true, scw = true, linode = true, hos = true, gs = true, azureblob = true, swift = true }
-
 local function same(place, other)
   return config.below(place, other) == ""
 end
@@ -253,7 +250,7 @@ end
 
 local function warn_of_change(from, to)
   local old, new = config.scheme(from:url()), config.scheme(to:url())
-  if not KOPS_READS[new] then
+  if not config.can_run_clusters(to:url()) then
     log.warn(("kOps can't run a cluster from %s: the copy is one to keep, to test with, or to move on"):format(to:url()))
   end
   local lost = not_carried(from, to)
@@ -380,12 +377,14 @@ local function say_commands(ctx, from, to, moved, file)
 end
 
 local function say_next(ctx, from, to, moved, file)
-  local scheme = config.scheme(to:url())
-  local is_for_kops = KOPS_READS[scheme] or scheme == "file"
+  local is_for_kops = config.can_run_clusters(to:url())
   if is_for_kops then
     say_commands(ctx, from, to, moved, file)
   else
-    print(("\nNothing comes next: kOps goes on with %s, as it can't read %s."):format(from:url(), to:url()))
+    print(("\nNothing comes next: kOps can't run clusters from %s; they go on as they are."):format(to:url()))
+    if file then
+      print(file .. " now names " .. to:url())
+    end
   end
   for _, cluster in ipairs(moved) do
     if is_for_kops and #cluster.stale > 0 then

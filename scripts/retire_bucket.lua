@@ -3,7 +3,8 @@
 -- A cluster is deleted there only when all of this holds, and each reason why not is listed:
 --   1 its config at the new place says that the cluster lies there, is newer than the old one, and
 --     no longer refers to the old place
---   2 no file at the new place names the old one: `kops update cluster` has run
+--   2 no file at the new place names the old one, and what kOps wrote there last is of the new one:
+--     `kops update cluster` has run
 --   3 every object of the old place is at the new one with the same content, or is one that kOps
 --     writes anew by itself
 --   4 a person typed the cluster's name, or --yes was given
@@ -51,6 +52,19 @@ local function check_direction(cluster, manifest, refuse)
   end
 end
 
+-- `kops update cluster` writes what it worked out of the config, with the place.
+local function check_updated(cluster, refuse)
+  local text = cluster.new:read("cluster-completed.spec")
+  if text == nil then
+    return
+  end
+  local parsed, completed = pcall(config.parse, text)
+  local base = parsed and completed.config_base
+  if not lies_in(cluster.new, base or nil) then
+    refuse(("`kops update cluster %s` has not run at the new place: cluster-completed.spec there has configBase %s"):format(cluster.name, base or "not set"), {})
+  end
+end
+
 -- 1 and 2: nothing at the new place leads to the old one
 local function check_references(cluster, refuse)
   local text = cluster.new:read("config")
@@ -59,6 +73,7 @@ local function check_references(cluster, refuse)
   end
   local manifest = config.parse(text, cluster.new:url() .. "/config")
   check_direction(cluster, manifest, refuse)
+  check_updated(cluster, refuse)
   for _, place in ipairs(cluster.places) do
     local naming = {}
     for _, reference in ipairs(manifest.references) do
@@ -237,6 +252,13 @@ local function main(ctx)
   local to = store.open(ctx.flags.to or "state")
   if from:relation(to) ~= "apart" then
     error(kstate.error({ kind = "refused", message = "the old place and the new one are not apart: nothing can be deleted safely" }))
+  end
+  if config.can_run_clusters(from:url()) and not config.can_run_clusters(to:url()) then
+    error(kstate.error({
+      kind = "refused",
+      message = ("kOps can't run clusters from %s: those at %s would lose their state"):format(to:url(), from:url()),
+      hint = "move them to a store that kOps reads first",
+    }))
   end
   local current = config.state_store()
   if current.url and store.open("state"):relation(from) == "same" then

@@ -530,6 +530,13 @@ function kstate.config.below(place, other) end
 ---@return string # the scheme
 function kstate.config.scheme(url) end
 
+---Tells whether kOps can run a cluster from a store.
+---
+---From a folder, say, it can't: a cluster's nodes have to read the place too.
+---@param url string a URL or a path
+---@return boolean # whether it can
+function kstate.config.can_run_clusters(url) end
+
 ---A limit on how many tasks do something at once.
 ---@class kstate.Semaphore
 local Semaphore = {}

@@ -37,6 +37,23 @@ impl Location {
         }
     }
 
+    /// Whether kOps can run a cluster from here: whether its nodes can read the place
+    /// (`IsClusterReadable` in kOps's util/pkg/vfs).
+    #[must_use]
+    pub fn can_run_clusters(&self) -> bool {
+        let schemes = [
+            "s3",
+            "do",
+            "scw",
+            "linode",
+            "hos",
+            "gs",
+            "azureblob",
+            "swift",
+        ];
+        schemes.contains(&self.scheme.as_str())
+    }
+
     /// The way from here to `other`: empty when they are the same place, `None` when `other` is
     /// neither this place nor below it.
     #[must_use]
@@ -61,9 +78,12 @@ impl Location {
     #[must_use]
     pub fn is_mentioned_in(&self, text: &str) -> bool {
         if self.scheme == "file" {
-            return self.is_absolute
-                && !self.segments.is_empty()
-                && occurs(text, &self.to_string(), |before| !is_name(before));
+            if !self.is_absolute || self.segments.is_empty() {
+                return false;
+            }
+            let (text, path) = (squeezed(text), self.to_string());
+            return occurs(&text, &path, |before| !is_name(before))
+                || occurs(&text, &format!("file://{path}"), |before| !is_name(before));
         }
         text.trim() == self.authority
             || occurs(text, &self.authority, |before| matches!(before, '/' | ':'))
@@ -79,8 +99,9 @@ impl Location {
             return self.is_mentioned_in(text);
         }
         let path = shown.split_once("://").map_or("", |(_, path)| path);
-        occurs(text, &shown, |before| !is_name(before))
-            || occurs(text, path, |before| before == ':')
+        let text = squeezed(text);
+        occurs(&text, &shown, |before| !is_name(before))
+            || occurs(&text, path, |before| before == ':')
     }
 }
 
@@ -108,6 +129,20 @@ fn segments(path: &str) -> Vec<String> {
         .filter(|segment| !segment.is_empty() && *segment != ".")
         .map(str::to_owned)
         .collect()
+}
+
+/// A text with one slash where several say the same: those behind a scheme stay.
+fn squeezed(text: &str) -> String {
+    let mut squeezed = String::with_capacity(text.len());
+    let mut is_open = false;
+    for c in text.chars() {
+        let is_again = c == '/' && squeezed.ends_with('/') && !is_open;
+        is_open = c == ':' || (is_open && c == '/');
+        if !is_again {
+            squeezed.push(c);
+        }
+    }
+    squeezed
 }
 
 fn is_name(c: char) -> bool {
@@ -192,6 +227,7 @@ mod tests {
         for (text, named) in [
             ("--store=s3://prod/c.example.com/backups", true),
             ("s3://prod/c.example.com", true),
+            ("--store=s3://prod//c.example.com/backups", true),
             ("arn:aws:s3:::prod/c.example.com/*", true),
             ("s3://prod/c.example.com2", false),
             ("s3://prod/other", false),
@@ -202,7 +238,15 @@ mod tests {
         assert!(namespace.is_mentioned_in("kstate ls k8s:///state"));
         assert!(!namespace.is_mentioned_in("https://example.com/x:y"));
         let folder = Location::parse("/srv/state");
-        assert!(folder.is_mentioned_in("cat /srv/state/c/config"));
+        for text in [
+            "cat /srv/state/c/config",
+            "base: file:///srv/state/c",
+            "base: file:///srv//state",
+            "base: '/srv//state/c'",
+        ] {
+            assert!(folder.is_named_in(text), "{text}");
+        }
+        assert!(!folder.is_named_in("file:///mnt/srv/state"));
         assert!(!folder.is_mentioned_in("cat /srv/state2 /mnt/srv/state"));
     }
 }

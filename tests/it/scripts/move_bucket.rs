@@ -19,8 +19,7 @@ fn moves_the_sample_between_folders_and_then_has_nothing_to_do() {
     ];
     let before = sample();
     let first = desk.run(&args).with(0);
-    first.says("kops update cluster");
-    first.says("KOPS_STATE_STORE");
+    first.says("kOps can't run clusters from");
     assert_moved(&before, &desk.tree("new"), &to);
     assert_eq!(sample(), before, "the source was touched");
     let after = desk.tree("new");

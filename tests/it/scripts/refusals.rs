@@ -326,6 +326,6 @@ fn a_configuration_that_cannot_be_rewritten_is_told_after_what_comes_next() {
     ];
     let ended = desk.run(&args).with(1);
     ended.says("by hand");
-    ended.says("What comes next");
+    ended.says("Nothing comes next");
     assert!(!desk.tree("new").is_empty());
 }

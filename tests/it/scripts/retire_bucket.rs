@@ -1,6 +1,6 @@
 //! `retire_bucket`: what it refuses, and what it deletes.
 
-use super::{MOVE, RETIRE};
+use super::{MOVE, RETIRE, bucket, double_with};
 use crate::support::{Desk, Ended, Tree, clusters, sample};
 
 /// The sample, moved; its `configBase` named the old folder before.
@@ -18,7 +18,7 @@ fn moved() -> (Desk, String) {
     desk.write_tree("old", &tree);
     desk.write(
         &format!("old/{name}/cluster-completed.spec"),
-        format!("spec:\n  configBase: {old}/{name}\n"),
+        completed(&name, &format!("{old}/{name}")),
     );
     let new = desk.arg("new");
     desk.run(&[
@@ -33,6 +33,13 @@ fn moved() -> (Desk, String) {
     ])
     .with(0);
     (desk, name)
+}
+
+/// What kOps makes of a config, as far as it matters here.
+fn completed(name: &str, base: &str) -> String {
+    format!(
+        "apiVersion: kops.k8s.io/v1alpha2\nkind: Cluster\nmetadata:\n  name: {name}\nspec:\n  configBase: {base}\n"
+    )
 }
 
 /// What `kops update cluster` does to the files at the new place.
@@ -261,8 +268,67 @@ fn folder_markers_of_a_console_are_in_nobodys_way() {
     };
     let (old, new) = ("s3://old-state-store", "s3://new-state-store");
     let places = ["--from", old, "--to", new, "--all-clusters", "--yes"];
-    run(&[&["run", MOVE][..], &places].concat()).with(0);
+    let moved = run(&[&["run", MOVE][..], &places].concat()).with(0);
+    moved.says(&format!("kops update cluster {name} --yes"));
+    let spec = completed(&name, &format!("{new}/{name}"));
+    double.put(
+        "new-state-store",
+        &format!("{name}/cluster-completed.spec"),
+        spec,
+    );
     run(&[&["run", RETIRE][..], &places].concat()).with(0);
     let left = super::bucket(&double, "old-state-store");
     assert_eq!(left.keys().collect::<Vec<_>>(), [&format!("{name}/pki/")]);
+}
+
+/// `file://` is another way to write a folder.
+#[test]
+fn a_place_is_seen_however_it_is_written() {
+    let (desk, name) = moved();
+    update(&desk);
+    let old = desk.arg("old");
+    for place in [
+        format!("file://{old}"),
+        format!("/{}", old.replace('/', "//")),
+    ] {
+        desk.write(
+            &format!("new/{name}/manifests/etcd/main-x.yaml"),
+            format!("args: [--backup-store={place}/{name}/backups/etcd/main]\n"),
+        );
+        let ended = retire(&desk, &["--yes"]).with(3);
+        ended.says("manifests/etcd/main-x.yaml");
+    }
+}
+
+#[test]
+fn what_kops_wrote_last_must_be_of_the_new_place() {
+    let (desk, name) = moved();
+    update(&desk);
+    let before = desk.tree("old");
+    desk.write(
+        &format!("new/{name}/cluster-completed.spec"),
+        completed(&name, &format!("s3://a-third-place/{name}")),
+    );
+    let ended = retire(&desk, &["--yes"]).with(3);
+    ended.says(&format!(
+        "`kops update cluster {name}` has not run at the new place"
+    ));
+    ended.says("s3://a-third-place");
+    assert_eq!(desk.tree("old"), before);
+}
+
+/// A cluster runs from the bucket; nothing could run from the folder.
+#[test]
+fn a_bucket_is_not_retired_in_favour_of_what_kops_cannot_read() {
+    let desk = Desk::new();
+    let tree = sample();
+    let double = double_with(&tree);
+    desk.write_tree("new", &tree);
+    let new = desk.arg("new");
+    let from = ["run", RETIRE, "--from", "s3://old-state-store"];
+    let mut run = desk.kstate(&[&from[..], &["--to", &new, "--all-clusters", "--yes"]].concat());
+    run.envs(double.env());
+    let ended = Ended::of(run).with(3);
+    ended.says("kOps can't run clusters from");
+    assert_eq!(bucket(&double, "old-state-store"), tree);
 }

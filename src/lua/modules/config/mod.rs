@@ -30,6 +30,7 @@ pub(super) static MODULE: Module = Module {
         places::NAMES,
         places::BELOW,
         places::SCHEME,
+        places::CAN_RUN_CLUSTERS,
     ],
     classes: &[],
 };

@@ -150,6 +150,27 @@ assert(kstate.config.below("s3://b/pro", "s3://b/prod") == nil)
     },
 };
 
+pub(super) const CAN_RUN_CLUSTERS: Def = Def {
+    name: "config.can_run_clusters",
+    summary: "Tells whether kOps can run a cluster from a store.",
+    body: "From a folder, say, it can't: a cluster's nodes have to read the place too.",
+    params: &[Param::new("url", Type::String, "a URL or a path")],
+    options: &[],
+    returns: &[("boolean", "whether it can")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+assert(kstate.config.can_run_clusters("s3://state"))
+assert(not kstate.config.can_run_clusters("/srv/state"))
+"#,
+    make: |def, lua| {
+        def.sync(lua, |_, url: String| {
+            Ok(Location::parse(&url).can_run_clusters())
+        })
+    },
+};
+
 pub(super) const SCHEME: Def = Def {
     name: "config.scheme",
     summary: "Gives the scheme of a URL; `file` for a path.",
