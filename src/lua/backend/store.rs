@@ -156,7 +156,7 @@ impl LuaStore {
         let able = self.instance.definition.abilities;
         let wanted = options.if_match.as_ref();
         let tells = &self.instance.read_tells;
-        let before = if tells.load(Ordering::Relaxed) && (wanted.is_none() || able.read_if_match) {
+        let before = if tells.load(Ordering::Relaxed) {
             None
         } else {
             Some(self.told(key, "read").await?)

@@ -69,14 +69,14 @@ async fn labels_are_kept(service: Service) {
     )
     .with(0);
     let store = service.url(&name);
-    labels(|set| {
+    labels(64, |set| {
         let mut run = configuring(&desk, &store, BLUE, &["--set", set]);
         run.envs(service.env());
         run
     });
     let tree = service.tree(&name).await;
     let config = &tree[&format!("{BLUE}/config")];
-    assert_all_labels(std::str::from_utf8(config).expect("UTF-8"));
+    assert_all_labels(64, std::str::from_utf8(config).expect("UTF-8"));
 }
 
 #[ignore = "needs the servers of tests/servers"]

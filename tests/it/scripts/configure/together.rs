@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::{bucket, double_with, is_write};
 use super::{BLUE, configuring, desk};
+use crate::azure_double;
+use crate::gs_double;
+use crate::k8s_double::K8sDouble;
 use crate::s3_double::S3Double;
 use crate::support::{Desk, Ended, Tree, sample};
+use crate::vault_double;
 
 const BUCKET: &str = "old-state-store";
 
@@ -196,11 +200,14 @@ fn of_7_that_each_add_a_zone_each_has_a_range_of_its_own() {
     assert_eq!(ranges.len(), 8, "{config}");
 }
 
-/// Lets 64 processes each add a label, 16 at a time; gives the config then.
-pub(crate) fn labels(start: impl Fn(&str) -> Command) {
-    for round in 0..4 {
-        let children = (0..16).map(|n| {
-            let set = format!("spec.cloudLabels.k{0}=v{0}", round * 16 + n);
+/// How many change a cluster at once.
+const AT_ONCE: usize = 16;
+
+/// Lets processes each add a label, 16 at a time.
+pub(crate) fn labels(processes: usize, start: impl Fn(&str) -> Command) {
+    for round in 0..processes / AT_ONCE {
+        let children = (0..AT_ONCE).map(|n| {
+            let set = format!("spec.cloudLabels.k{0}=v{0}", round * AT_ONCE + n);
             let mut run = start(&set);
             run.stdout(Stdio::piped()).stderr(Stdio::piped());
             run.spawn().expect("the binary runs")
@@ -213,8 +220,8 @@ pub(crate) fn labels(start: impl Fn(&str) -> Command) {
 }
 
 #[track_caller]
-pub(crate) fn assert_all_labels(config: &str) {
-    for n in 0..64 {
+pub(crate) fn assert_all_labels(processes: usize, config: &str) {
+    for n in 0..processes {
         assert!(
             config.contains(&format!("    k{n}: v{n}\n")),
             "k{n} is lost:\n{config}"
@@ -226,20 +233,70 @@ pub(crate) fn assert_all_labels(config: &str) {
 #[test]
 fn of_64_that_add_a_label_to_a_folder_none_is_lost() {
     let (desk, store) = desk();
-    labels(|set| configuring(&desk, &store, BLUE, &["--set", set]));
-    assert_all_labels(&desk.read(&format!("store/{BLUE}/config")));
+    labels(64, |set| configuring(&desk, &store, BLUE, &["--set", set]));
+    assert_all_labels(64, &desk.read(&format!("store/{BLUE}/config")));
 }
 
 #[test]
 fn of_64_that_add_a_label_on_s3_none_is_lost() {
     let desk = Desk::new();
     let double: S3Double = double_with(&sample());
-    labels(|set| {
+    labels(64, |set| {
         let mut run = configuring(&desk, &format!("s3://{BUCKET}"), BLUE, &["--set", set]);
         run.envs(double.env());
         run
     });
     let tree = bucket(&double, BUCKET);
     let config = &tree[&format!("{BLUE}/config")];
-    assert_all_labels(std::str::from_utf8(config).expect("UTF-8"));
+    assert_all_labels(64, std::str::from_utf8(config).expect("UTF-8"));
+}
+
+/// [`labels`] on a store to which the sample is copied first.
+fn labels_are_kept(desk: &Desk, url: &str, env: &[(&str, String)]) {
+    let with_env = |mut run: Command| {
+        run.envs(env.iter().map(|(name, value)| (name, value)));
+        run
+    };
+    let run = |args: &[&str]| Ended::of(with_env(desk.kstate(args))).with(0);
+    run(&["sync", "examples/state", url]);
+    labels(AT_ONCE, |set| {
+        with_env(configuring(desk, url, BLUE, &["--set", set]))
+    });
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    assert_all_labels(
+        AT_ONCE,
+        &run(&["cat", &format!("{place}/{CONFIG}?{options}")]).stdout,
+    );
+}
+
+#[test]
+fn of_16_that_add_a_label_none_is_lost_on_other_stores_that_compare() {
+    let desk = Desk::new();
+    let gs = gs_double::start();
+    gs.service().checks_token = false;
+    let env = [("STORAGE_EMULATOR_HOST", gs.endpoint())];
+    labels_are_kept(&desk, "gs://bucket/state", &env);
+
+    let azure = azure_double::start();
+    let url = "azureblob://first/container/state";
+    let key = ("AZURE_STORAGE_KEY", azure_double::key_of("first"));
+    labels_are_kept(
+        &desk,
+        &format!("{url}?endpoint={}", azure.endpoint()),
+        &[key],
+    );
+
+    let k8s = K8sDouble::builder().namespace("state").start();
+    desk.write("kubeconfig", k8s.kubeconfig("admin"));
+    let env = [("KUBECONFIG", desk.arg("kubeconfig"))];
+    labels_are_kept(&desk, "k8s:///state/kops", &env);
+
+    let vault = vault_double::start();
+    let host = vault.endpoint().replace("http://", "");
+    let token = ("VAULT_TOKEN", vault_double::TOKEN.to_owned());
+    labels_are_kept(
+        &desk,
+        &format!("vault://{host}/secret/state?tls=false"),
+        &[token],
+    );
 }
