@@ -5,7 +5,6 @@
 
 -- Larger objects are read in pieces, and not kept.
 local PIECE = 8 * 1024 * 1024
-local TRIES = 5
 
 -- A name in the cache that stands for one version of one object.
 local function place_of(self, key, tag)
@@ -62,28 +61,22 @@ return kstate.backend{
   end,
 
   read = function(self, key)
-    for _ = 1, TRIES do
-      local meta = self.store:stat(key)
-      if not meta then
-        return nil
-      end
-      if meta.size > PIECE then
-        return in_pieces(self, key, meta), meta
-      end
-      local place = place_of(self, key, meta.tag)
-      local bytes = self.cache:read(place)
-      if bytes and are_whole(bytes, meta) then
-        return bytes, meta
-      end
-      bytes = self.store:read(key, { if_match = meta.tag })
-      if bytes then
-        if #bytes <= self.limit then
-          self.cache:write(place, bytes)
-        end
-        return bytes, meta
-      end
+    local meta = self.store:stat(key)
+    if not meta then
+      return nil
+    elseif meta.size > PIECE then
+      return in_pieces(self, key, meta), meta
     end
-    error(kstate.error{ kind = "unavailable", message = "the object changes all the time" })
+    local bytes = self.cache:read(place_of(self, key, meta.tag))
+    if bytes and are_whole(bytes, meta) then
+      return bytes, meta
+    end
+    -- It may be a newer version by now.
+    bytes, meta = self.store:read(key, { meta = true })
+    if bytes and #bytes <= self.limit then
+      self.cache:write(place_of(self, key, meta.tag), bytes)
+    end
+    return bytes, meta
   end,
 
   write = function(self, key, body, options)

@@ -139,10 +139,15 @@ end
 
 return kstate.backend{
   scheme = "etcd",
+  form = "HOST:PORT/FOLDER",
   summary = "The keys of an etcd",
   options = {
     { name = "user", doc = "who reads and writes; default: ETCDCTL_USER. The password is in ETCDCTL_PASSWORD" },
     { name = "tls", type = "boolean", default = false, doc = "etcd is asked over HTTPS; SSL_CERT_FILE names an authority of your own" },
+  },
+  environment = {
+    { name = "ETCDCTL_PASSWORD", doc = "the password" },
+    { name = "ETCDCTL_USER", doc = "the user, or USER:PASSWORD, without the option" },
   },
   permissions = { http = { "$authority" }, env = { "ETCDCTL_PASSWORD" } },
   beside = { "leases", "older revisions" },

@@ -32,6 +32,7 @@ end
 
 return kstate.backend{
   scheme = { "http", "https" },
+  form = "HOST/FOLDER",
   summary = "What a web server gives out, read only",
   options = {
     { name = "index", doc = "the file at the server's top that lists the keys" },

@@ -118,10 +118,15 @@ end
 
 return kstate.backend{
   scheme = "vault",
+  form = "HOST:PORT/MOUNT/FOLDER",
   summary = "Secrets in a KV engine, version 2, of HashiCorp Vault or OpenBao",
   options = {
     { name = "tls", type = "boolean", default = true, doc = "Vault is asked over HTTPS; SSL_CERT_FILE names an authority of your own" },
     { name = "namespace", doc = "the namespace; default: VAULT_NAMESPACE" },
+  },
+  environment = {
+    { name = "VAULT_TOKEN", doc = "the token" },
+    { name = "VAULT_NAMESPACE", doc = "the namespace, without the option" },
   },
   permissions = { http = { "$authority" }, env = { "VAULT_TOKEN" } },
   beside = { "older versions", "custom metadata", "other fields than `file`" },

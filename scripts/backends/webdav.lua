@@ -267,9 +267,14 @@ end
 
 return kstate.backend{
   scheme = { "webdav", "webdavs" },
+  form = "HOST/FOLDER",
   summary = "The files of a WebDAV server",
   options = {
     { name = "user", doc = "who reads and writes; default: WEBDAV_USER. The password is in WEBDAV_PASSWORD" },
+  },
+  environment = {
+    { name = "WEBDAV_USER", doc = "the user, without the option" },
+    { name = "WEBDAV_PASSWORD", doc = "the password" },
   },
   permissions = { http = { "$authority" }, env = { "WEBDAV_PASSWORD" } },
   beside = { "properties of WebDAV", "owners and permissions", "locks" },

@@ -92,10 +92,12 @@ function kstate.object(fields) end
 
 ---@class kstate.options.backend
 ---@field scheme any the scheme of its URLs, or a list of them
+---@field form? string what stands behind `scheme://` in its URLs; default: `"NAME/FOLDER"`
 ---@field summary? string what it is, in one sentence
 ---@field capabilities? table what its stores can do
 ---@field beside? table what an object has there beside bytes, content type and user metadata, and that no copy takes along: a list of names
 ---@field options? table what a URL may tell it: a list of `{ name, type, doc, required, default }`
+---@field environment? table the environment variables that it reads: a list of `{ name, doc }`
 ---@field permissions? table what it needs: `{ http = { … }, env = { … } }`, where `$authority` is the host in the URL
 ---@field wraps? string the option with the store that it wraps; it can do no more than that one
 ---@field open? function `(config)`: returns what the others get as `self`
@@ -138,6 +140,7 @@ function Store:open(url) end
 ---@class kstate.options.Store.read
 ---@field range? table `{ offset, length }` in bytes
 ---@field if_match? string only this version, by its tag
+---@field meta? boolean give the metadata of this version behind the bytes
 ---@field limit? string|integer the most to read; default `"256MiB"`
 
 ---Returns an object's bytes.
@@ -146,7 +149,7 @@ function Store:open(url) end
 ---@param key string the object, relative to the store
 ---@param options? kstate.options.Store.read
 ---@return string|nil # the bytes; `nil` when there is no such object, or not in this version
----@return kstate.Error? # why not, when it is another version
+---@return kstate.Error|kstate.Meta|nil # why not, when it is another version; or the metadata, with `meta = true`
 function Store:read(key, options) end
 
 ---Returns an object's metadata.

@@ -21,11 +21,12 @@ use crate::text;
 
 /// Sends the log to standard error: warnings, with `-v` what is done, with `-vv` every request.
 pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
-    // The Kubernetes client calls an error what is only tried again.
+    // The Kubernetes client calls an error what is only tried again, and so does what looks for
+    // credentials in one place after the other.
     let level = match (quiet, verbose) {
         (true, _) => "error,kube_client=off",
-        (_, 0) => "kstate=info,script=info,warn,kube_client=off",
-        (_, 1) => "kstate=debug,script=debug,warn,kube_client=off",
+        (_, 0) => "kstate=info,script=info,warn,kube_client=off,reqsign_core=off",
+        (_, 1) => "kstate=debug,script=debug,warn,kube_client=off,reqsign_core=off",
         // What Azure's requests are signed by holds signatures that let others read.
         (_, _) => "trace,hyper=info,h2=info,rustls=info,reqsign_azure_storage=info",
     };

@@ -312,7 +312,7 @@ impl Def {
         lua.create_function(move |lua, arguments: MultiValue| {
             let arguments = self.placed(arguments);
             self.check(&arguments)?;
-            let arguments = A::from_lua_multi(arguments, lua)?;
+            let arguments: A = self.converted(arguments, lua)?;
             function(lua, arguments)?.into_lua_multi(lua)
         })
     }
@@ -331,7 +331,7 @@ impl Def {
         lua.create_async_function(move |lua, arguments: MultiValue| async move {
             let arguments = self.placed(arguments);
             self.check(&arguments)?;
-            let arguments = A::from_lua_multi(arguments, &lua)?;
+            let arguments: A = self.converted(arguments, &lua)?;
             function(lua.clone(), arguments).await?.into_lua_multi(&lua)
         })
     }
@@ -355,6 +355,22 @@ impl Def {
             arguments.insert(position, Value::Nil);
         }
         MultiValue::from_vec(arguments)
+    }
+
+    /// The arguments as Rust has them; after the check only bytes can be wrong that are no text.
+    fn converted<A: FromLuaMulti>(&self, arguments: MultiValue, lua: &Lua) -> mlua::Result<A> {
+        A::from_lua_multi(arguments, lua).map_err(|error| match error {
+            mlua::Error::FromLuaConversionError {
+                from: "string",
+                message,
+                ..
+            } => {
+                let (name, what) = (self.name, message.unwrap_or_default());
+                let message = format!("bad argument to '{name}': a text that isn't UTF-8 ({what})");
+                ScriptError::invalid(message).into()
+            }
+            error => error,
+        })
     }
 
     fn check(&self, arguments: &MultiValue) -> Result<(), ScriptError> {

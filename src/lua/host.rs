@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::Stop;
 use crate::config::state_store::{self, Inputs, Resolution};
 use crate::session::Session;
+use crate::session::permissions::Wanted;
 use crate::store::{self, StoreUrl};
 use crate::transfer::Observer;
 
@@ -90,6 +91,22 @@ pub enum Profile {
     /// A backend: it opens no stores but works on those that it is given, also on what is
     /// kstate's own in them, and answers nobody but the calls of its own stores.
     Backend,
+}
+
+impl Profile {
+    /// How what runs here is granted a value of a flag such as `allow-http`, as a hint.
+    pub(super) fn granted_by(self, flag: &'static str, value: &str) -> String {
+        match self {
+            Self::Script => Wanted::new(flag, value).to_string(),
+            Self::Backend => {
+                let (name, field) = (flag.replace('-', "_"), flag.trim_start_matches("allow-"));
+                format!(
+                    "declare it in the backend, with permissions = {{ {field} = {{ {value:?} }} }}, and \
+                     grant it under 'backends:' in kstate's configuration, with '{name}: [{value:?}]'"
+                )
+            }
+        }
+    }
 }
 
 /// What the process lends to a script.

@@ -131,7 +131,10 @@ impl Layer {
 
     /// Whether the run has changed anything below a folder, if only for a while.
     pub(super) fn has_changes(&self, root: &str, folder: &str) -> bool {
-        let start = format!("{folder}/");
+        let start = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
         let state = self.lock();
         state.roots.get(root).is_some_and(|changes| {
             let mut below =

@@ -1,11 +1,14 @@
 //! Backends in Lua, from the command line.
 
-use super::support::Desk;
+use age::secrecy::ExposeSecret;
+
+use super::support::{Desk, sample};
 
 /// Keeps what it is given in the store of its option, under other names.
 const SUFFIX: &str = r#"
 return kstate.backend{
   scheme = "suffix",
+  capabilities = { sorted = false },
   wraps = "store",
   options = { { name = "store", type = "store", required = true } },
   open = function(config) return config.options.store end,
@@ -81,10 +84,49 @@ fn a_backend_that_fails_ends_the_command_with_its_line() {
         .run(&["--backend", &desk.arg("suffix.lua"), "cat", &url])
         .with(1);
     ended.says("the backend 'suffix' failed: ");
-    ended.says("suffix.lua:8: no luck");
+    ended.says("suffix.lua:9: no luck");
     desk.write("none.lua", "print(1)");
     let ended = desk
         .run(&["--backend", &desk.arg("none.lua"), "ls", &url])
         .with(2);
     ended.says("none.lua:1: it is no backend");
+}
+
+#[test]
+fn to_a_wrapping_store_a_folder_that_its_first_write_makes_is_empty() {
+    let desk = Desk::new();
+    desk.write_tree("from", &sample());
+    desk.write("suffix.lua", SUFFIX);
+    let identity = age::x25519::Identity::generate();
+    desk.write("age.txt", identity.to_string().expose_secret());
+    let key = format!(
+        "recipients={}&identity={}",
+        identity.to_public(),
+        desk.arg("age.txt")
+    );
+    let (from, file) = (desk.arg("from"), desk.arg("suffix.lua"));
+    for (number, url) in [
+        "suffix://x?",
+        "crypt://x?",
+        "crypt://x?names=true&",
+        "cache://x?",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (inner, kept) = (format!("to{number}"), desk.arg("kept"));
+        let url = match url.split_once("://") {
+            Some(("crypt", _)) => format!("{url}{key}"),
+            Some(("cache", _)) => format!("{url}cache={kept}"),
+            _ => url.to_owned(),
+        };
+        let to = format!("{url}&store={}", desk.arg(&inner));
+        let args = ["--backend", &file, "run", "move_bucket", "--from", &from];
+        let moved = |how| [&args[..], &["--to", &to, "--all-clusters", how]].concat();
+        desk.run(&moved("--dry-run")).with(0);
+        assert!(!desk.path(&inner).exists() && !desk.path("kept").exists());
+        desk.run(&moved("--yes")).with(0);
+        let listed = desk.run(&["--backend", &file, "ls", &to]).with(0);
+        assert!(listed.stdout.contains("blue.k8s.example.com/"));
+    }
 }

@@ -113,6 +113,7 @@ impl Setting {
             Self::Store(store, options) => Handle {
                 store: Arc::clone(store),
                 options: options.clone(),
+                is_wrapped: true,
             }
             .into_lua(lua),
         }

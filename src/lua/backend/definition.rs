@@ -23,12 +23,14 @@ use options::options;
 pub use options::{Kind, StoreOption};
 
 /// The fields that are data.
-pub(super) const DATA: [&str; 7] = [
+pub(super) const DATA: [&str; 9] = [
     "scheme",
+    "form",
     "summary",
     "capabilities",
     "beside",
     "options",
+    "environment",
     "permissions",
     "wraps",
 ];
@@ -41,6 +43,8 @@ pub(super) const FUNCTIONS: [&str; 7] = ["open", "stat", "read", "write", "delet
 pub struct Definition {
     /// The schemes of its URLs.
     pub schemes: Vec<String>,
+    /// What stands behind `scheme://` in a URL.
+    pub form: String,
     /// One sentence.
     pub summary: String,
     /// What its stores can do; of a store that wraps another, at most what that one can do too.
@@ -52,12 +56,40 @@ pub struct Definition {
     pub beside: Vec<String>,
     /// What a URL may tell it.
     pub options: Vec<StoreOption>,
+    /// The environment variables that it reads, and what for.
+    pub environment: Vec<(String, String)>,
     /// The option that names the store that it wraps.
     pub wraps: Option<String>,
     /// The hosts that it asks. `$authority` is the one in the URL, `$NAME` the one in an option.
     pub http: Vec<String>,
     /// The secret-looking environment variables that it reads.
     pub env: Vec<EnvName>,
+}
+
+/// Reads the field `environment`: a list of `{ name, doc }`.
+fn environment(list: Option<&Json>) -> Result<Vec<(String, String)>, ScriptError> {
+    let items = match list {
+        None => return Ok(Vec::new()),
+        Some(Json::Array(items)) => items,
+        Some(_) => return Err(no_environment()),
+    };
+    let variable = |item: &Json| {
+        let fields = Fields {
+            what: "'environment' of a backend",
+            fields: item.as_object().ok_or_else(no_environment)?,
+        };
+        fields.only(&["name", "doc"])?;
+        let name = fields.text("name")?.ok_or_else(no_environment)?;
+        Ok((
+            name.to_owned(),
+            fields.text("doc")?.unwrap_or_default().to_owned(),
+        ))
+    };
+    items.iter().map(variable).collect()
+}
+
+fn no_environment() -> ScriptError {
+    ScriptError::invalid("'environment' of a backend is a list of { name, doc }")
 }
 
 impl Definition {
@@ -115,11 +147,13 @@ impl Definition {
         permissions.only(&["http", "env"])?;
         let definition = Self {
             schemes,
+            form: fields.text("form")?.unwrap_or("NAME/FOLDER").to_owned(),
             summary: fields.text("summary")?.unwrap_or_default().to_owned(),
             capabilities,
             abilities,
             beside: fields.list("beside")?,
             options: options(data.get("options"))?,
+            environment: environment(data.get("environment"))?,
             wraps: fields.text("wraps")?.map(str::to_owned),
             http: permissions.list("http")?,
             env: permissions

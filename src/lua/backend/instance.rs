@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::config::Config;
 use super::definition::Definition;
 use super::home::{Home, Start};
-use super::serve::{Job, Served};
+use super::serve::{Job, Served, is_out_of_memory};
 use crate::lua::error::{ScriptError, Stop};
 use crate::lua::watch::Stopper;
 use crate::store::StoreUrl;
@@ -49,6 +49,8 @@ pub(super) struct Instance {
     pub(super) home: Home,
     /// Whether `read` gave the metadata too when it was last asked.
     pub(super) read_tells: AtomicBool,
+    /// Where `list` stands in the backend's file, once it was called.
+    pub(super) list_at: OnceLock<String>,
     worker: Mutex<Option<Arc<Worker>>>,
 }
 
@@ -76,6 +78,7 @@ impl Instance {
             io,
             home,
             read_tells: AtomicBool::default(),
+            list_at: OnceLock::new(),
             worker: Mutex::default(),
         }
     }
@@ -204,8 +207,4 @@ impl Instance {
             };
         }
     }
-}
-
-fn is_out_of_memory(error: &ScriptError) -> bool {
-    error.message().contains("not enough memory")
 }

@@ -167,7 +167,14 @@ impl Served {
         loop {
             tokio::select! {
                 biased;
-                result = &mut watched => return result,
+                result = &mut watched => return result.map_err(|error| {
+                    if !is_out_of_memory(&error) {
+                        return error;
+                    }
+                    let at = last_line.take().unwrap_or_else(|| self.place_of(name));
+                    ScriptError::new("other", format!("'{name}' got not enough memory, at {at}"))
+                        .hint("the backend reached the memory limit of its VM; let it keep less at a time")
+                }),
                 () = tokio::time::sleep_until(clock.end(self.time)) => {
                     if clock.is_over(self.time) {
                         let at = last_line.take().unwrap_or_else(|| self.place_of(name));
@@ -183,7 +190,7 @@ impl Served {
     }
 
     /// Where a function stands in the backend's file.
-    fn place_of(&self, name: &str) -> String {
+    pub(super) fn place_of(&self, name: &str) -> String {
         let function = self.functions.raw_get::<Function>(name);
         let info = function.map(|function| function.info());
         match info.map(|info| (info.short_src, info.line_defined)) {
@@ -206,6 +213,11 @@ impl Served {
         let at = self.place_of(name);
         ScriptError::new("corrupt", format!("{at}: '{name}' gave {fault}"))
     }
+}
+
+/// Whether a VM that had no more memory raised it.
+pub(super) fn is_out_of_memory(error: &ScriptError) -> bool {
+    error.message().contains("not enough memory")
 }
 
 /// How long a call has been at work, without the time in which it waited for its caller.

@@ -248,8 +248,10 @@ impl LuaStore {
         let store = self.clone();
         let pump = self.instance.io.spawn(async move {
             let (to, instance) = (send.clone(), Arc::clone(&store.instance));
-            let asked =
-                instance.ask(move |vm| Box::pin(paging::list(vm, folder, one_level, start, to)));
+            let asked = store.instance.ask(move |vm| {
+                instance.list_at.get_or_init(|| vm.place_of("list"));
+                Box::pin(paging::list(vm, folder, one_level, start, to))
+            });
             if let Err(error) = asked.await {
                 let error = store.failed(&error, "list", None);
                 let _ = send.send(vec![Err(error)]).await;
@@ -260,15 +262,27 @@ impl LuaStore {
             let batch = batches.recv().await?;
             Some((stream::iter(batch), (batches, abort)))
         });
-        let url = self.url.clone();
+        let store = self.clone();
         listing::in_order(entries.flatten().boxed(), with_slash, able.sorted)
             .map(move |entry| {
                 entry.map_err(|error| match error.store() {
-                    "" => error.at(&url, None),
+                    "" => store.out_of_order(&error),
                     _ => error,
                 })
             })
             .boxed()
+    }
+
+    /// A fault that shows only in the listing as a whole.
+    fn out_of_order(&self, error: &Error) -> Error {
+        let (name, at) = (&self.instance.name, self.instance.list_at.get());
+        let at = at.map(|at| format!("{at}: ")).unwrap_or_default();
+        let message = format!("the backend '{name}' failed: {at}{}", error.message());
+        let made = Error::new(error.kind().clone(), "list", message).at(&self.url, None);
+        match error.hint_text() {
+            Some(hint) => made.hint(hint),
+            None => made,
+        }
     }
 
     /// All below a folder, from listings of one level each.
@@ -344,7 +358,24 @@ impl Store for LuaStore {
         let own = self.instance.definition.capabilities.clone();
         match self.inner() {
             None => own,
-            Some(inner) => at_most(&own, &inner.capabilities()),
+            Some(inner) => {
+                let mut can = inner.capabilities();
+                // It counts its own folder too, which our names are without.
+                let taken = inner.place().full_key("x").len() - 1;
+                can.max_key = can.max_key.map(|most| most.saturating_sub(taken));
+                at_most(&own, &can)
+            }
+        }
+    }
+
+    fn refuses(&self, key: &Key) -> Option<String> {
+        let full = Key::parse(&self.full(key)).ok()?;
+        let length = full.as_str().len();
+        match self.capabilities().max_key {
+            Some(most) if length > most => Some(format!(
+                "its name has {length} bytes, and {most} is the most"
+            )),
+            _ => self.inner()?.refuses(&full),
         }
     }
 

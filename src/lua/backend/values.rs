@@ -7,6 +7,7 @@ use mlua::{Table, Value};
 
 use super::definition::algorithm;
 use crate::store::{Checksum, Entry, Key, Meta, Tag};
+use crate::text::did_you_mean;
 
 /// A value in the words of a complaint.
 pub(super) fn shown(value: Option<&Value>) -> String {
@@ -24,11 +25,48 @@ pub(super) fn shown(value: Option<&Value>) -> String {
     }
 }
 
+/// What a table may say of an object.
+const META: [&str; 8] = [
+    "key",
+    "size",
+    "modified",
+    "tag",
+    "checksum",
+    "content_type",
+    "user",
+    "version",
+];
+
+/// Refuses a field that is one of ours but for a slip: it would be lost without a word. Others are
+/// the backend's own business.
+fn check_names(table: &Table) -> Result<(), String> {
+    for pair in table.pairs::<Value, Value>() {
+        let (name, _) = pair.map_err(|error| error.to_string())?;
+        let Some(name) = name.as_string().map(mlua::LuaString::to_string_lossy) else {
+            continue;
+        };
+        if META.contains(&name.as_str()) {
+            continue;
+        }
+        let left_out = |name: &&str| {
+            table
+                .raw_get::<Value>(*name)
+                .is_ok_and(|value| value.is_nil())
+        };
+        let near = did_you_mean(&name, META.into_iter().filter(left_out));
+        if !near.is_empty() {
+            return Err(format!("the unknown field '{name}'{near}"));
+        }
+    }
+    Ok(())
+}
+
 /// What a table says of an object. `size` is what is known when the table doesn't say it.
 ///
 /// # Errors
 /// The field that is wrong, and how.
 pub(super) fn meta(table: &Table, key: Key, size: Option<u64>) -> Result<Meta, String> {
+    check_names(table)?;
     let told = whole(table, "size")?;
     let Some(size) = told.or(size) else {
         return Err(format!("no 'size' for '{key}'"));

@@ -22,6 +22,11 @@ pub(super) const BACKEND: Def = Def {
             Type::Any,
             "the scheme of its URLs, or a list of them",
         ),
+        Param::optional(
+            "form",
+            Type::String,
+            "what stands behind `scheme://` in its URLs; default: `\"NAME/FOLDER\"`",
+        ),
         Param::optional("summary", Type::String, "what it is, in one sentence"),
         Param::optional("capabilities", Type::Table, "what its stores can do"),
         Param::optional(
@@ -34,6 +39,11 @@ pub(super) const BACKEND: Def = Def {
             "options",
             Type::Table,
             "what a URL may tell it: a list of `{ name, type, doc, required, default }`",
+        ),
+        Param::optional(
+            "environment",
+            Type::Table,
+            "the environment variables that it reads: a list of `{ name, doc }`",
         ),
         Param::optional(
             "permissions",

@@ -6,7 +6,6 @@ use crate::config::mask::mask;
 use crate::lua::api::{Def, Module, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
-use crate::session::permissions::Wanted;
 
 /// `kstate.env`.
 pub(super) static MODULE: Module = Module {
@@ -67,7 +66,7 @@ fn get(lua: &Lua, (name, default): (String, Option<String>)) -> mlua::Result<Opt
         return Err(ScriptError::denied(format!(
             "the environment variable {name} looks like a secret"
         ))
-        .hint(Wanted::new("allow-env", &name).to_string())
+        .hint(vm.host.profile.granted_by("allow-env", &name))
         .into());
     }
     Ok(value.map(str::to_owned).or(default))

@@ -154,7 +154,8 @@ fn create(tree: &Tree, name: &str) -> Result<(OwnedFd, File), Trouble> {
             Err(errno) => return Err(on(&path)(errno)),
         }
     }
-    Err(Trouble::Locked(path))
+    let reason = "can't be made, or goes as soon as it is made";
+    Err(Trouble::Foreign { path, reason })
 }
 
 /// Opens the staging folder, and makes it where it is missing. [`Trouble::Missing`] means that

@@ -67,7 +67,12 @@ pub(super) fn capable(
     let checksum = match fields.text("checksum")? {
         None => None,
         Some(name) => match algorithm(name) {
-            None => return fields.wrong("checksum", "md5, sha256 or crc32c"),
+            None => {
+                let names = Algorithm::ALL.map(Algorithm::name);
+                let (last, others) = names.split_last().unwrap_or((&"", &[]));
+                let expected = format!("{} or {last}", others.join(", "));
+                return fields.wrong("checksum", &expected);
+            }
             found => found,
         },
     };

@@ -109,6 +109,10 @@ fn a_store_that_a_cache_wraps_is_the_same_store() {
         "cache://x?store=memfs://inner&cache=memfs://kept/c",
         100,
     );
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().display();
+    let url = format!("cache://x?store={made}/store&cache={made}/cache");
+    passes(&bench, &url, 40);
     let (outer, inner) = (
         bench.open("cache://x?store=memfs://inner&cache=memfs://kept/c"),
         bench.open("memfs://inner"),
@@ -136,7 +140,13 @@ fn nothing_of_what_crypt_writes_can_be_read_below_it() {
     std::fs::write(&file, identity.to_string().expose_secret()).unwrap();
     let bench = Bench::new();
     bench.add_shipped();
-    for (names, inner) in [("false", "memfs://plain"), ("true", "memfs://hidden/x")] {
+    let made = |name: &str| folder.path().join(name).display().to_string();
+    for (names, inner) in [
+        ("false", "memfs://plain"),
+        ("false", &made("plain")),
+        ("true", "memfs://hidden/x"),
+        ("true", &made("hidden")),
+    ] {
         let url = format!(
             "crypt://x/top?store={inner}&recipients={}&identity={}&names={names}",
             identity.to_public(),
@@ -152,6 +162,8 @@ fn nothing_of_what_crypt_writes_can_be_read_below_it() {
         };
         passes_with(&bench, &url, few);
         let (outer, inner) = (bench.open(&url), bench.open(inner));
+        let kept: &[&str] = if names == "true" { &["key"] } else { &[] };
+        assert_eq!(bench.list(&inner).0, kept);
         bench.write(&outer, "secrets/admin", "hunter2").unwrap();
         assert_eq!(bench.read(&outer, "secrets/admin").unwrap(), "hunter2");
         let (below, _) = bench.list(&inner);

@@ -60,6 +60,16 @@ fn what_it_declares_must_be_granted_and_all_else_is_refused() {
         matches!(error.kind(), ErrorKind::PermissionDenied { .. }),
         "{error}"
     );
+    // What it forgot to declare is told as what to write where.
+    let hint = error.hint_text().unwrap();
+    assert!(
+        hint.contains("permissions = { env = { \"B_TOKEN\" } }"),
+        "{hint}"
+    );
+    assert!(
+        hint.contains("under 'backends:'") && hint.contains("allow_env"),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -92,6 +102,10 @@ fn it_asks_no_host_but_the_one_in_the_url_and_opens_no_store_but_the_one_it_is_g
             error.is_own_refusal() && error.message().contains(words),
             "{error}"
         );
+        if key == "http" {
+            let hint = error.hint_text().unwrap();
+            assert!(hint.contains("http = { \"other.example.com\""), "{hint}");
+        }
     }
     // It can do no more than what it wraps, and no more than it says.
     assert!(!store.capabilities().if_absent && store.capabilities().ephemeral);

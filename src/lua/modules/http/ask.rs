@@ -16,7 +16,8 @@ use url::Url;
 
 use crate::config::permissions::HostRule;
 use crate::lua::error::ScriptError;
-use crate::session::permissions::{Grants, Wanted};
+use crate::lua::host::Profile;
+use crate::session::permissions::Grants;
 use crate::text::human_size;
 
 /// One request of perhaps several.
@@ -54,6 +55,8 @@ pub(super) fn at(url: &Url, error: ScriptError) -> ScriptError {
 pub(super) struct Asked {
     pub(super) hop: Hop,
     pub(super) grants: Grants,
+    /// Of the VM that asks.
+    pub(super) profile: Profile,
     pub(super) follow: usize,
     pub(super) limit: u64,
 }
@@ -73,7 +76,7 @@ impl Asked {
         } else {
             "this run may not ask this host".to_owned()
         };
-        let wanted = Wanted::new("allow-http", &host.to_string()).to_string();
+        let wanted = self.profile.granted_by("allow-http", &host.to_string());
         Err(ScriptError::denied(message).hint(wanted))
     }
 

@@ -119,6 +119,7 @@ async fn request(lua: Lua, (url, options): (String, Options)) -> mlua::Result<Ta
     let asked = Asked {
         hop: hop(&url, &options)?,
         grants: vm.grants.borrow().clone(),
+        profile: vm.host.profile,
         follow: match options.get::<i64>("follow")? {
             None => FOLLOW,
             Some(times) => usize::try_from(times)

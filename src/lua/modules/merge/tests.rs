@@ -188,7 +188,10 @@ fn values_are_changed_by_path() {
             "operation 1: `path`: ",
         ),
         ("diff({}, { a = kstate.null })", "can't set a to null"),
-        ("three_way_text('\\xff', '', '')", "invalid utf-8"),
+        (
+            "three_way_text('\\xff', '', '')",
+            "a text that isn't UTF-8 (invalid utf-8",
+        ),
     ] {
         let error = fails(&format!("kstate.merge.{script}"));
         assert_eq!(error.kind(), "invalid", "{script}: {error}");

@@ -18,6 +18,8 @@ pub(in crate::lua) struct Handle {
     pub(in crate::lua) store: Arc<dyn Store>,
     /// How it was opened, for others that are opened like it.
     pub(in crate::lua) options: UrlOptions,
+    /// Whether it is an option of a backend's.
+    pub(in crate::lua) is_wrapped: bool,
 }
 
 impl UserData for Handle {
@@ -101,7 +103,12 @@ pub(super) fn or_conflict<T: mlua::IntoLua>(
     }
 }
 
-/// How a store was opened.
-pub(super) fn options_of(this: &AnyUserData) -> mlua::Result<UrlOptions> {
-    Ok(this.borrow::<Handle>()?.options.clone())
+/// Whether an error says no more than that an object isn't there. For a backend that is so too
+/// when the folder is missing that its first write makes.
+pub(super) fn is_missing(this: &AnyUserData, error: &Error) -> bool {
+    error.is_missing_key()
+        || *error.kind() == ErrorKind::NotFound
+            && this
+                .borrow::<Handle>()
+                .is_ok_and(|handle| handle.is_wrapped && handle.store.capabilities().hierarchical)
 }

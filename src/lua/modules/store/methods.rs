@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Value};
 
-use super::handle::{Handle, key_of, of, options_of, or_conflict, own_key_of};
+use super::handle::{Handle, is_missing, key_of, of, or_conflict, own_key_of};
 use super::listing::{self, Listing};
 use super::lock::LOCK;
 use super::read::READ;
@@ -81,15 +81,17 @@ assert(store:read("c.example.com/config") == "x")
 "#,
     make: |def, lua| {
         def.sync(lua, |lua, (this, prefix): (AnyUserData, String)| {
-            let store = of(&this)?;
+            let handle = this.borrow::<Handle>()?;
+            let store = &handle.store;
             let prefix = prefix.trim_end_matches('/');
             if !prefix.is_empty() {
-                key_of(&store, "open", prefix)?;
+                key_of(store, "open", prefix)?;
             }
             let _io = vm::of(lua).host.io.enter();
             Ok(Handle {
                 store: store.at(prefix),
-                options: options_of(&this)?,
+                options: handle.options.clone(),
+                is_wrapped: handle.is_wrapped,
             })
         })
     },
@@ -116,7 +118,7 @@ assert(kstate.store.open("memfs://open"):exists("b/x"))
             let is_kin = of(&this)?.url().split_once("://").map(|(scheme, _)| scheme)
                 == Some(url.scheme.as_str());
             if is_kin {
-                url.options = options_of(&this)?;
+                url.options = this.borrow::<Handle>()?.options.clone();
             }
             let host = &vm::of(lua).host;
             if host.profile == Profile::Backend {
@@ -127,6 +129,7 @@ assert(kstate.store.open("memfs://open"):exists("b/x"))
             Ok(Handle {
                 store: host.session.open(&url)?,
                 options: url.options,
+                is_wrapped: false,
             })
         })
     },
@@ -167,7 +170,7 @@ async fn stat(lua: &Lua, this: &AnyUserData, key: String) -> mlua::Result<Option
     let asked = Arc::clone(&store);
     match vm::on_store(lua, &*store, async move { asked.stat(&key).await }).await? {
         Ok(meta) => Ok(Some(meta)),
-        Err(error) if error.is_missing_key() => Ok(None),
+        Err(error) if is_missing(this, &error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -311,9 +314,13 @@ async fn delete(
         Some(tag) => Precondition::IfMatch(Tag(tag)),
         None => Precondition::None,
     };
+    let is_plain = precondition == Precondition::None;
     let asked = Arc::clone(&store);
     let work = async move { asked.delete(&key, precondition).await };
-    let result = vm::on_store(&lua, &*store, work).await?;
+    let result = match vm::on_store(&lua, &*store, work).await? {
+        Err(error) if is_plain && is_missing(&this, &error) => Ok(()),
+        result => result,
+    };
     or_conflict(&lua, result.map(|()| true))
 }
 

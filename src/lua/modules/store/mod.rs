@@ -135,6 +135,7 @@ fn open(lua: &Lua, (url, options): (String, Options)) -> mlua::Result<Handle> {
     Ok(Handle {
         store,
         options: url.options,
+        is_wrapped: false,
     })
 }
 

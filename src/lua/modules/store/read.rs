@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
-use super::handle::{key_of, of, or_conflict};
+use super::convert;
+use super::handle::{is_missing, key_of, of, or_conflict};
 use super::methods::KEY;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
@@ -24,6 +25,11 @@ pub(super) const READ: Def = Def {
         Param::optional("range", Type::Table, "`{ offset, length }` in bytes"),
         Param::optional("if_match", Type::String, "only this version, by its tag"),
         Param::optional(
+            "meta",
+            Type::Boolean,
+            "give the metadata of this version behind the bytes",
+        ),
+        Param::optional(
             "limit",
             Type::Size,
             "the most to read; default `\"256MiB\"`",
@@ -34,7 +40,10 @@ pub(super) const READ: Def = Def {
             "string|nil",
             "the bytes; `nil` when there is no such object, or not in this version",
         ),
-        ("kstate.Error?", "why not, when it is another version"),
+        (
+            "kstate.Error|kstate.Meta|nil",
+            "why not, when it is another version; or the metadata, with `meta = true`",
+        ),
     ],
     errors: &[
         ("not_found", "there is no such bucket"),
@@ -47,6 +56,8 @@ local store = kstate.store.open("memfs://read")
 store:write("a", "hello")
 assert(store:read("a") == "hello")
 assert(store:read("a", { range = { 1, 3 } }) == "ell")
+local bytes, meta = store:read("a", { meta = true })
+assert(#bytes == meta.size and store:read("a", { if_match = meta.tag }) == bytes)
 assert(store:read("missing") == nil)
 "#,
     make: |def, lua| def.wait(lua, read),
@@ -59,6 +70,7 @@ async fn read(
     let store = of(&this)?;
     let key = key_of(&store, "read", &key)?;
     let limit = options.size("limit")?.unwrap_or(MAX_READ);
+    let with_meta = options.get("meta")?.unwrap_or(false);
     let how = ReadOptions {
         range: range(&options)?,
         if_match: options.get("if_match")?.map(Tag),
@@ -69,15 +81,22 @@ async fn read(
         let object = asked.read(&key, how).await?;
         let bytes = object.body.collect(limit).await;
         // A limit of ours knows no place, the store's own errors do.
-        bytes.map_err(|error| match error.store() {
+        let bytes = bytes.map_err(|error| match error.store() {
             "" => error.at(url, Some(key.as_str())),
             _ => error,
-        })
+        })?;
+        Ok((bytes, object.meta))
     };
     let result = vm::on_store(&lua, &*store, work).await?;
     match result {
-        Err(error) if error.is_missing_key() => Ok(MultiValue::from_iter([Value::Nil])),
-        Ok(bytes) => string(&lua, bytes).map(|text| MultiValue::from_iter([text])),
+        Err(error) if is_missing(&this, &error) => Ok(MultiValue::from_iter([Value::Nil])),
+        Ok((bytes, meta)) => {
+            let mut results = MultiValue::from_iter([string(&lua, bytes)?]);
+            if with_meta {
+                results.push_back(Value::Table(convert::meta(&lua, &meta)?));
+            }
+            Ok(results)
+        }
         Err(error) => or_conflict::<Value>(&lua, Err(error)),
     }
 }
