@@ -104,9 +104,72 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// How wide lines of prose are, in columns.
+const WIDTH: usize = 80;
+
+/// A text in lines of at most 80 columns. What stands before the first one is as wide as the
+/// `indent` before all others. No word is broken.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let first = lines.len();
+        for word in line.split(' ') {
+            let last = lines.get_mut(first..).and_then(<[String]>::last_mut);
+            match last {
+                Some(last) if indent + columns(last) + 1 + columns(word) <= WIDTH => {
+                    last.push(' ');
+                    last.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A text without the middle of words that are longer than anybody reads.
+#[must_use]
+pub fn without_long_words(text: &str) -> String {
+    const MOST: usize = 160;
+    const SHOWN: usize = 60;
+    let short = |word: &str| {
+        let length = columns(word);
+        if length <= MOST {
+            return word.to_owned();
+        }
+        let start: String = word.chars().take(SHOWN).collect();
+        let end: String = word.chars().skip(length - SHOWN).collect();
+        format!("{start}…{end}")
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_before_the_edge_and_words_stay_whole() {
+        let text = format!(
+            "{}and then {}\n  as it is",
+            "one two ".repeat(9),
+            "x".repeat(90)
+        );
+        let lines = wrapped(&text, 4);
+        let lines: Vec<_> = lines.lines().collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert!(lines[0].len() <= 76 && lines[0].starts_with("one two"));
+        assert_eq!(lines[1], "    then");
+        assert_eq!(lines[2], format!("    {}", "x".repeat(90)));
+        assert_eq!(lines[3], "      as it is");
+        let long = without_long_words(&format!("a {}b c", "n".repeat(4000)));
+        assert!(long.starts_with("a nn") && long.ends_with("nb c") && columns(&long) == 125);
+    }
 
     #[test]
     fn suggests_only_what_is_near() {

@@ -42,8 +42,10 @@ pub use body::{Algorithm, Body, Checksum, Hasher};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
 pub use lease::{Lease, Leases};
-pub(crate) use url::{OPTIONS, split_authority};
+#[cfg(test)]
+pub(crate) use url::OPTIONS;
 pub use url::{StoreUrl, UrlOptions};
+pub(crate) use url::{option_doc, split_authority};
 
 /// The folder below a store's top that is kstate's own: probes, locks, half-written files.
 /// It holds nothing of a cluster's, and no transfer carries it.

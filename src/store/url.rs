@@ -61,6 +61,33 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("kubeconfig", "the kubeconfig file, instead of KUBECONFIG"),
 ];
 
+/// What an option means to the stores of a scheme.
+pub(crate) fn option_doc(scheme: &str, name: &str) -> &'static str {
+    match (scheme, name) {
+        ("gs", "credentials_file") => "a service account's key file",
+        ("swift", "credentials_file") => "an INI file as kOps reads it",
+        ("swift", "cloud") => "the cloud in clouds.yaml",
+        ("swift", "region") => "the region of the endpoint in the catalogue",
+        ("swift", "endpoint") => "the account's URL, instead of the one in the catalogue",
+        ("azureblob", "secret_key_env") => {
+            "the name of the environment variable with the account's key"
+        }
+        ("azureblob", "sas_token_env") => {
+            "the name of the environment variable with the shared access signature"
+        }
+        ("gs" | "azureblob" | "oss", "endpoint") => {
+            "the service's URL, instead of the vendor's own"
+        }
+        ("s3", "secret_key_env") => {
+            "the name of the environment variable with the secret access key"
+        }
+        _ => OPTIONS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, doc)| doc),
+    }
+}
+
 const SECRETS: &[&str] = &[
     "access_key",
     "access_key_id",

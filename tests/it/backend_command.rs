@@ -72,6 +72,56 @@ fn a_store_that_lies_is_found_out() {
 }
 
 #[test]
+fn a_mistake_is_told_once_with_its_line_and_what_to_do() {
+    let desk = Desk::new();
+    let text = std::fs::read_to_string(SHELF).expect("the example");
+    let backwards = "table.sort(items, function(a, b) return a.key > b.key end)
+        return { items = items }";
+    let unsorted = text
+        .replace("sorted = false,", "")
+        .replace("return { items = items }", backwards);
+    let unkept = text.replace("content_type = options.content_type,", "");
+    for (name, text, failed, words) in [
+        (
+            "unsorted.lua",
+            unsorted,
+            1,
+            &["unsorted.lua:", "sorted = false", "checks were left out"][..],
+        ),
+        (
+            "unkept.lua",
+            unkept,
+            1,
+            &["the content type: nothing instead of 'text/plain'"],
+        ),
+    ] {
+        desk.write(name, text);
+        let file = desk.arg(name);
+        let args = [
+            "--backend",
+            &file,
+            "backend",
+            "test",
+            "shelf://x",
+            "--many=40",
+        ];
+        let told = desk.run(&args).with(1);
+        let count = told.stdout.matches("\nFAILED: ").count();
+        assert_eq!(count, failed, "{}", told.stdout);
+        let plain = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in words {
+            assert!(plain.contains(words), "{words}: {}", told.stdout);
+        }
+        assert!(!plain.contains("listings md5 BROKEN"), "{}", told.stdout);
+        let wide = told
+            .stdout
+            .lines()
+            .find(|line| line.chars().count() > 80 && line.trim_start().contains(' '));
+        assert_eq!(wide, None);
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_not_tested() {
     let desk = Desk::new();
     desk.write("file", "");
@@ -84,6 +134,14 @@ fn what_cannot_be_written_is_not_tested() {
         .with(0);
     dry.says("the test would write below");
     assert!(!desk.path("new").exists());
+    // Nor is a folder that the test would make, which is a mistyped one.
+    desk.run(&["backend", "test", &desk.arg("new")])
+        .with(1)
+        .says("there is no such folder");
+    assert!(!desk.path("new").exists());
+    desk.run(&["backend", "test", &desk.arg("new"), "--racers=0"])
+        .with(2);
+    std::fs::create_dir(desk.path("new")).expect("a folder");
     let bounded = [
         "backend",
         "test",

@@ -12,8 +12,8 @@ use crate::lua::backend::{Definition, Served};
 use crate::store::contract::CLAIMS;
 use crate::store::registry::{KINDS, Kind};
 
-use crate::store::{Capabilities, OPTIONS, Result as StoreResult, StoreUrl};
-use crate::text::did_you_mean;
+use crate::store::{Capabilities, Result as StoreResult, StoreUrl, k8s, option_doc};
+use crate::text::{did_you_mean, wrapped};
 
 /// A kind of store, whoever wrote it.
 struct About {
@@ -51,28 +51,33 @@ pub(super) fn list(context: &Context) -> Result<u8, Failure> {
     let (width, mut out) = (width.unwrap_or_default(), std::io::stdout().lock());
     for about in &all {
         let (names, summary) = (names(about), &about.summary);
-        match about.from.as_str() {
-            BUILT_IN => writeln!(out, "{names:width$}  {summary}")?,
-            from => writeln!(out, "{names:width$}  {summary} ({from})")?,
-        }
+        let text = match about.from.as_str() {
+            BUILT_IN => summary.clone(),
+            from => format!("{summary} ({from})"),
+        };
+        writeln!(out, "{names:width$}  {}", wrapped(&text, width + 2))?;
     }
     Ok(Exit::DONE)
 }
 
 /// Prints what is known of one kind, and what its stores can do.
 pub(super) fn show(context: &Context, kind: &str) -> Result<u8, Failure> {
-    let url = kind
-        .contains("://")
+    let all = all(context);
+    let schemes = || all.iter().flat_map(|about| &about.schemes);
+    let is_kind = schemes().any(|scheme| scheme == kind);
+    let is_store =
+        kind.contains(['/', '.', ':']) || context.settings.names(kind) || kind == "state";
+    let url = (is_store && !is_kind)
         .then(|| context.url(kind))
         .transpose()?;
     let scheme = url.as_ref().map_or(kind, |url| &url.scheme).to_owned();
-    let all = all(context);
     let named = |about: &&About| about.schemes.contains(&scheme);
     let Some(about) = all.iter().find(named) else {
-        let schemes = all.iter().flat_map(|about| &about.schemes);
-        let near = did_you_mean(&scheme, schemes.map(String::as_str));
+        let near = did_you_mean(&scheme, schemes().map(String::as_str));
         let message = format!("there is no store of the kind '{scheme}'{near}");
-        return Err(Failure::usage(message).hint("kstate backend list shows all kinds"));
+        return Err(Failure::usage(message).hint(
+            "kstate backend list shows all kinds; a store is a URL, a path or a name of yours",
+        ));
     };
     let can = capabilities(context, &scheme, url);
     if context.json {
@@ -88,7 +93,10 @@ pub(super) fn show(context: &Context, kind: &str) -> Result<u8, Failure> {
     write!(out, "{about}")?;
     match can {
         Ok(can) => write!(out, "\nWhat its stores can do:\n{}", Card(&can))?,
-        Err(error) => writeln!(out, "\nWhat its stores can do shows with one: {error}")?,
+        Err(error) => {
+            let text = format!("What its stores can do shows with one: {error}");
+            writeln!(out, "\n{}", wrapped(&text, 0))?;
+        }
     }
     Ok(Exit::DONE)
 }
@@ -104,11 +112,21 @@ fn capabilities(
     {
         return Ok(served.plugin.definition().capabilities.clone());
     }
-    let form = Kind::of(scheme).map_or("", |kind| kind.form);
-    let example = form.replace("[CONTEXT]", "").to_lowercase();
-    let example = || StoreUrl::parse(&format!("{scheme}://{example}"));
-    let url = url.map_or_else(example, Ok)?;
-    Ok(context.session.open(&url)?.capabilities())
+    if let Some(url) = url {
+        return Ok(context.session.open(&url)?.capabilities());
+    }
+    if scheme == "k8s" {
+        return Ok(k8s::capabilities());
+    }
+    let form = Kind::of(scheme).map_or("", |kind| kind.form).to_lowercase();
+    let example = |options| StoreUrl::parse(&format!("{scheme}://{form}{options}"));
+    let opened = context.session.open(&example("")?);
+    // Some have no endpoint of their own.
+    let opened = opened.or_else(|error| {
+        let elsewhere = example("?endpoint=https://example.com").map_err(|_| error)?;
+        context.session.open(&elsewhere)
+    });
+    Ok(opened?.capabilities())
 }
 
 fn by_scheme<'a>(context: &'a Context, scheme: &str) -> Option<&'a Served> {
@@ -127,12 +145,9 @@ const BUILT_IN: &str = "built in";
 
 impl About {
     fn of_kind(kind: &Kind) -> Self {
-        let doc = |name: &&str| {
-            let found = OPTIONS.iter().find(|(known, _)| known == name);
-            Opt {
-                name: (*name).to_owned(),
-                doc: found.map_or("", |(_, doc)| doc).to_owned(),
-            }
+        let doc = |name: &&str| Opt {
+            name: (*name).to_owned(),
+            doc: option_doc(kind.schemes[0], name).to_owned(),
         };
         let environment = kind.environment.iter();
         Self {
@@ -164,13 +179,18 @@ impl About {
                 },
             }
         });
-        let env = definition.env.iter();
+        let mut environment = definition.environment.clone();
+        for name in &definition.env {
+            if !environment.iter().any(|(known, _)| known == name.as_str()) {
+                environment.push((name.to_string(), String::new()));
+            }
+        }
         Self {
             summary: definition.summary.clone(),
             from: served.plugin.file().to_owned(),
-            form: format!("{}://NAME/PREFIX", served.schemes.join("://, ")),
+            form: format!("{}://{}", served.schemes[0], definition.form),
             options: options.collect(),
-            environment: env.map(|name| (name.to_string(), String::new())).collect(),
+            environment,
             http: definition.http.clone(),
             beside: definition.beside.clone(),
             schemes: served.schemes.clone(),
@@ -203,7 +223,7 @@ impl About {
 
 impl Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.summary)?;
+        writeln!(f, "{}", wrapped(&self.summary, 0))?;
         writeln!(f, "\nURL:   {}", self.form)?;
         if self.schemes.len() > 1 {
             writeln!(f, "       also {}://", self.schemes[1..].join("://, "))?;
@@ -221,14 +241,13 @@ impl Display for About {
         let environment = self.environment.iter().map(|(name, doc)| (name, doc));
         section(f, "Environment", environment)?;
         if !self.http.is_empty() {
-            writeln!(f, "\nAsks the hosts {}", self.http.join(", "))?;
+            let text = format!("Asks the hosts {}", self.http.join(", "));
+            writeln!(f, "\n{}", wrapped(&text, 0))?;
         }
         if !self.beside.is_empty() {
             let beside = self.beside.join(", ");
-            writeln!(
-                f,
-                "\nNo copy to another kind of store takes along: {beside}"
-            )?;
+            let text = format!("No copy to another kind of store takes along: {beside}");
+            writeln!(f, "\n{}", wrapped(&text, 0))?;
         }
         Ok(())
     }
@@ -250,6 +269,7 @@ fn section<'a>(
     let width = width.unwrap_or_default();
     writeln!(f, "\n{heading}:")?;
     for (name, doc) in rows {
+        let doc = wrapped(doc, width + 4);
         if name.len() > WIDEST {
             writeln!(f, "  {name}\n  {:width$}  {doc}", "")?;
         } else {

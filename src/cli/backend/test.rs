@@ -1,9 +1,11 @@
 //! `kstate backend test`: the suite that our own backends pass, against any store.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use clap::Args;
+use futures::StreamExt;
 use serde_json::{Value as Json, json};
 
 use crate::cli::context::Context;
@@ -12,7 +14,7 @@ use crate::cli::output::print_json;
 use crate::cli::progress::spinner;
 use crate::session::Session;
 use crate::store::contract::{CLAIMS, Check, Claim, Options, Outcome, Proof, Report, run_telling};
-use crate::store::{Capabilities, RESERVED, Store, probe};
+use crate::store::{Capabilities, ErrorKind, ListOptions, RESERVED, Store, probe};
 use crate::units;
 
 /// Tests whether a store does what kstate relies on.
@@ -27,8 +29,8 @@ pub(super) struct Test {
     #[arg(long, value_name = "COUNT", default_value_t = Options::default().many)]
     many: usize,
     /// How many write the same object at once
-    #[arg(long, value_name = "COUNT", default_value_t = Options::default().racers)]
-    racers: usize,
+    #[arg(long, value_name = "COUNT", default_value = "32")]
+    racers: NonZeroUsize,
 }
 
 impl Test {
@@ -41,11 +43,13 @@ impl Test {
         );
         let session = session.granting(context.session.grants().clone());
         let folder = format!("{RESERVED}/test/{:016x}", fastrand::u64(..));
-        let scratch = session.open(&url)?.at(&folder);
+        let store = session.open(&url)?;
+        let scratch = store.at(&folder);
         if context.dry_run() {
             tracing::info!("the test would write below {}", scratch.url());
             return Ok(Exit::DONE);
         }
+        is_there(&*store).await?;
         tracing::info!("testing below {}", scratch.url());
         // Where nothing can be written nothing can be tested.
         probe::probe(&*scratch).await?;
@@ -54,7 +58,7 @@ impl Test {
         let options = Options {
             large_size: self.large,
             many: self.many,
-            racers: self.racers,
+            racers: self.racers.get(),
             ..Options::default()
         };
         let report = run_telling(Arc::clone(&scratch), options, |check| {
@@ -70,6 +74,21 @@ impl Test {
         } else {
             Exit::FAILED
         })
+    }
+}
+
+/// Refuses a folder that the test would make, for it would stay.
+async fn is_there(store: &dyn Store) -> Result<(), Failure> {
+    let next = ListOptions {
+        one_level: true,
+        ..ListOptions::default()
+    };
+    match store.list(next).next().await {
+        Some(Err(error)) if *error.kind() == ErrorKind::NotFound => {
+            let failure = Failure::new(Exit::FAILED, error.to_string());
+            Err(failure.hint("check the name; what is tested must be there, since a test makes nothing that stays"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -104,7 +123,7 @@ fn tell(context: &Context, can: &Capabilities, report: &Report) -> Result<(), Fa
             Proof::Holds => "holds",
             Proof::Broken(_) => "BROKEN",
             Proof::NotClaimed => "-",
-            Proof::Untested => "no check can tell",
+            Proof::Untested => "not tested",
         };
         let said = (claim.said)(can).to_string();
         writeln!(out, "{:width$}  {said:9}  {found}", claim.name)?;

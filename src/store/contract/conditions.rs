@@ -2,7 +2,7 @@
 
 use super::super::{ErrorKind, Precondition, Tag, WriteOptions};
 use super::Named;
-use super::scene::{Scene, Verdict, ensure_bytes, ensure_fails, fail, tag_of};
+use super::scene::{Scene, Shown, Verdict, ensure_bytes, ensure_fails, fail, tag_of};
 
 pub(super) const CHECKS: &[Named] = &[
     ("if-absent creates a new object", |s| Box::pin(create(s))),
@@ -113,7 +113,10 @@ async fn delete_stale(scene: Scene) -> Verdict {
 fn ensure_found(kind: &ErrorKind, there: Option<&Tag>) -> Verdict {
     match kind {
         ErrorKind::PreconditionFailed { found: Some(found) } if Some(found) != there => {
-            fail(format!("the error names {found:?}, and {there:?} is there"))
+            let (found, there) = (found.shown(), there.cloned().shown());
+            fail(format!(
+                "the error names the version {found}, and {there} is there"
+            ))
         }
         _ => Ok(()),
     }

@@ -125,7 +125,7 @@ async fn same_metadata(scene: Scene) -> Verdict {
     for (key, text) in [("a", "one"), ("b/c", "two, longer"), ("b/d", "")] {
         scene.put(key, text).await?;
     }
-    let mut objects = 0;
+    let mut objects = 0_usize;
     for entry in scene.list(ListOptions::default()).await? {
         let Entry::Object(listed) = entry else {
             continue;

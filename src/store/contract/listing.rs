@@ -93,15 +93,16 @@ fn expected(keys: &[String], options: &ListOptions) -> Vec<String> {
 
 async fn ensure_listing(scene: &Scene, keys: &[String], options: ListOptions) -> Verdict {
     let wanted = expected(keys, &options);
+    let after = options.start_after.as_deref();
     let what = format!(
-        "{} below '{}' after {:?}",
+        "{} below '{}'{}",
         if options.one_level {
             "one level"
         } else {
             "all"
         },
         options.below,
-        options.start_after
+        after.map_or_else(String::new, |start| format!(" after '{start}'"))
     );
     ensure_names(&what, &scene.names(options).await?, &wanted)
 }

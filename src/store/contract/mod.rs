@@ -28,6 +28,7 @@ pub use claims::{CLAIMS, Claim, Proof, Said};
 use scene::{Scene, Stop, Verdict};
 
 use super::{Entry, Error, ErrorKind, ListOptions, Result, Store, is_reserved};
+use crate::text::{without_long_words, wrapped};
 
 /// How much the suite asks of a store.
 #[derive(Clone, Debug)]
@@ -108,14 +109,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.checks.iter().map(|check| check.name.len()).max();
-        let width = width.unwrap_or_default();
         for Check { name, outcome } in &self.checks {
             match outcome {
                 Outcome::Passed => writeln!(f, "ok           {name}")?,
-                Outcome::Failed(why) => writeln!(f, "FAILED       {name:width$}  {why}")?,
-                Outcome::NotClaimed(why) => writeln!(f, "not claimed  {name:width$}  {why}")?,
+                Outcome::Failed(_) => writeln!(f, "FAILED       {name}")?,
+                Outcome::NotClaimed(why) => {
+                    let text = wrapped(&format!("{name}: {why}"), 13);
+                    writeln!(f, "not claimed  {text}")?;
+                }
             }
+        }
+        for (name, why) in self.failures() {
+            writeln!(f, "\nFAILED: {name}\n    {}", wrapped(why, 4))?;
+        }
+        if self.failures().next().is_some() {
+            writeln!(f)?;
         }
         write!(
             f,
@@ -139,10 +147,11 @@ pub async fn run(store: Arc<dyn Store>, options: Options) -> Report {
     run_telling(store, options, |_| ()).await
 }
 
-/// Runs all checks, one after the other, each in an empty store; `begins` is told of each one. Whatever the place holds
-/// afterwards is deleted between the checks, so it must be a scratch place that nobody else
-/// writes to: where it holds anything beforehand the suite touches nothing and fails. kstate's
-/// own objects ([`RESERVED`](super::RESERVED)) don't count and stay.
+/// Runs all checks, one after the other, each in an empty store; `begins` is told of each one.
+/// Whatever the place holds afterwards is deleted between the checks, so it must be a scratch place
+/// that nobody else writes to: where it holds anything beforehand the suite touches nothing and
+/// fails, and where something can't be deleted it makes no more checks. kstate's own objects
+/// ([`RESERVED`](super::RESERVED)) don't count and stay.
 pub async fn run_telling(
     store: Arc<dyn Store>,
     mut options: Options,
@@ -178,21 +187,36 @@ pub async fn run_telling(
         store: Arc::clone(&store),
         options,
     };
+    let mut left = groups.into_iter().flatten();
     let mut emptied = Ok(());
-    for (name, check) in groups.into_iter().flatten() {
+    while emptied.is_ok()
+        && let Some((name, check)) = left.next()
+    {
         begins(name);
         let outcome = outcome(patiently(&scene, *check).await);
         report.checks.push(Check { name, outcome });
-        emptied = emptied.and(clear(&store).await.map_err(Stop::from));
+        emptied = clear(&store).await;
     }
+    let emptied = match emptied {
+        Ok(()) => scratch(&store).await,
+        // One mistake would show in each of them, as if the store had all of these.
+        Err(error) => Err(left_out(error, left.count())),
+    };
     report.checks.push(Check {
         name: EMPTIED,
-        outcome: outcome(match emptied {
-            Ok(()) => scratch(&store).await,
-            failed => failed,
-        }),
+        outcome: outcome(emptied),
     });
     report
+}
+
+/// What ended the suite before its end.
+fn left_out(error: Error, checks: usize) -> Stop {
+    match Stop::from(error) {
+        Stop::Failed(why) if checks > 0 => Stop::Failed(format!(
+            "{why}\n{checks} checks were left out, each of which needs an empty place"
+        )),
+        stop => stop,
+    }
 }
 
 /// A check in a task of its own: a backend that panics or hangs fails that check alone.
@@ -209,7 +233,7 @@ async fn patiently(scene: &Scene, check: fn(Scene) -> BoxFuture<'static, Verdict
 fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
         Ok(()) => Outcome::Passed,
-        Err(Stop::Failed(why)) => Outcome::Failed(why),
+        Err(Stop::Failed(why)) => Outcome::Failed(without_long_words(&why)),
         Err(Stop::NotClaimed(why)) => Outcome::NotClaimed(why),
     }
 }
@@ -276,8 +300,11 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "ok           short\n\
-             not claimed  a longer one  no such thing\n\
-             FAILED       third         it lied\n\
+             not claimed  a longer one: no such thing\n\
+             FAILED       third\n\
+             \n\
+             FAILED: third\n    it lied\n\
+             \n\
              s3://b: 1 ok, 1 failed, 1 not claimed"
         );
         assert!(!report.passed());

@@ -1,6 +1,6 @@
 //! What every check needs: the store under short names, and ways to say what went wrong.
 
-use std::fmt::Debug;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,10 +8,11 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::task::{JoinError, JoinSet};
 
 use super::super::{
-    Body, Capabilities, Entry, Error, ErrorKind, Key, ListOptions, Meta, Precondition, ReadOptions,
-    Result, Store, Tag, WriteOptions, is_reserved,
+    Body, Capabilities, Checksum, Entry, Error, ErrorKind, Key, ListOptions, Meta, Precondition,
+    ReadOptions, Result, Store, Tag, WriteOptions, is_reserved,
 };
 use super::Options;
+use crate::text::is_unseen;
 
 /// Why a check ended before its end.
 pub(super) enum Stop {
@@ -23,13 +24,21 @@ pub(super) type Verdict<T = ()> = Result<T, Stop>;
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(in_words(&error))
     }
 }
 
 impl From<JoinError> for Stop {
     fn from(error: JoinError) -> Self {
         Self::Failed(format!("the backend panicked: {error}"))
+    }
+}
+
+/// An error with what to do about it.
+fn in_words(error: &Error) -> String {
+    match error.hint_text() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
     }
 }
 
@@ -41,17 +50,76 @@ pub(super) fn ensure(holds: bool, otherwise: &str) -> Verdict {
     if holds { Ok(()) } else { fail(otherwise) }
 }
 
-pub(super) fn ensure_eq<T: PartialEq + Debug>(what: &str, found: &T, wanted: &T) -> Verdict {
+/// A value as it stands in a complaint.
+pub(super) trait Shown {
+    fn shown(&self) -> String;
+}
+
+impl Shown for u64 {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for usize {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for &str {
+    fn shown(&self) -> String {
+        format!("'{self}'")
+    }
+}
+
+impl Shown for Tag {
+    fn shown(&self) -> String {
+        self.0.as_str().shown()
+    }
+}
+
+impl Shown for Checksum {
+    fn shown(&self) -> String {
+        format!("{} {}", self.algorithm.name(), self.hex())
+    }
+}
+
+impl<T: Shown> Shown for Option<T> {
+    fn shown(&self) -> String {
+        self.as_ref().map_or_else(|| "nothing".to_owned(), T::shown)
+    }
+}
+
+impl Shown for BTreeMap<String, String> {
+    fn shown(&self) -> String {
+        let pairs = self.iter().map(|(name, value)| format!("{name}={value}"));
+        format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+    }
+}
+
+pub(super) fn ensure_eq<T: PartialEq + Shown>(what: &str, found: &T, wanted: &T) -> Verdict {
     if found == wanted {
         return Ok(());
     }
-    fail(format!("{what}: {found:?} instead of {wanted:?}"))
+    fail(format!(
+        "{what}: {} instead of {}",
+        found.shown(),
+        wanted.shown()
+    ))
 }
 
-/// Compares contents without repeating them.
+/// Compares contents, and repeats only what is short.
 pub(super) fn ensure_bytes(what: &str, found: &[u8], wanted: &[u8]) -> Verdict {
     if found == wanted {
         return Ok(());
+    }
+    let short = |bytes| {
+        let text = std::str::from_utf8(bytes).ok()?;
+        (text.len() <= 40 && !text.contains(is_unseen)).then_some(text)
+    };
+    if let (Some(found), Some(wanted)) = (short(found), short(wanted)) {
+        return ensure_eq(what, &found, &wanted);
     }
     let same = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
     fail(format!(
@@ -67,13 +135,14 @@ pub(super) fn ensure_names(what: &str, found: &[String], wanted: &[String]) -> V
         return Ok(());
     }
     let same = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    let name = |names: &[String]| names.get(same).map(String::as_str).shown();
     fail(format!(
-        "{what}: {} names instead of {}; at place {}: {:?} instead of {:?}",
+        "{what}: {} names instead of {}; at place {}: {} instead of {}",
         found.len(),
         wanted.len(),
         same + 1,
-        found.get(same),
-        wanted.get(same)
+        name(found),
+        name(wanted)
     ))
 }
 
@@ -82,8 +151,9 @@ pub(super) fn ensure_fails<T>(what: &str, result: Result<T>, wanted: &str) -> Ve
     match result {
         Err(error) if error.kind().name() == wanted => Ok(error),
         Err(error) => fail(format!(
-            "{what}: {} instead of {wanted}: {error}",
-            error.kind().name()
+            "{what}: {} instead of {wanted}: {}",
+            error.kind().name(),
+            in_words(&error)
         )),
         Ok(_) => fail(format!("{what}: succeeded instead of {wanted}")),
     }

@@ -69,6 +69,27 @@ const LARGEST: u64 = 64 << 20;
 /// <https://etcd.io/docs/v3.6/dev-guide/limit/>.
 const CAPACITY: u64 = 2 << 30;
 
+/// What all of its stores can do.
+#[must_use]
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        if_absent: true,
+        if_match: true,
+        proven_conditions: true,
+        delete_if_match: true,
+        copy_conditions: false,
+        max_conditional: None,
+        verified_writes: true,
+        checksum: Some(Algorithm::Sha256),
+        server_copy: false,
+        hierarchical: false,
+        metadata: true,
+        ephemeral: false,
+        max_key: Some(LONGEST_KEY),
+        max_size: Some(LARGEST),
+    }
+}
+
 /// A namespace, or a folder in one.
 #[derive(Clone)]
 pub struct K8sStore {
@@ -108,22 +129,7 @@ impl Store for K8sStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            if_absent: true,
-            if_match: true,
-            proven_conditions: true,
-            delete_if_match: true,
-            copy_conditions: false,
-            max_conditional: None,
-            verified_writes: true,
-            checksum: Some(Algorithm::Sha256),
-            server_copy: false,
-            hierarchical: false,
-            metadata: true,
-            ephemeral: false,
-            max_key: Some(LONGEST_KEY),
-            max_size: Some(LARGEST),
-        }
+        capabilities()
     }
 
     fn capacity(&self) -> Option<u64> {
