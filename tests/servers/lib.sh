@@ -103,13 +103,16 @@ install_npm() {
     return 1
 }
 
-# free_ports COUNT: prints that many different ports that nothing listens on, space-separated.
+# free_ports COUNT [PORT…]: prints that many different ports that nothing listens on, none of them
+# one of those that are meant for others, space-separated.
 free_ports() {
     need_packages python3 python3
-    python3 - "$1" <<'PY'
+    python3 - "$@" <<'PY'
 import socket, sys
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*(s.getsockname()[1] for s in held))
+count, *taken = map(int, sys.argv[1:])
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count + len(taken))]
+ports = (s.getsockname()[1] for s in held)
+print(*[port for port in ports if port not in taken][:count])
 PY
 }
 
