@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 
 use super::meta::of_headers;
 use super::{LOOKS, NEWEST, READ, SwiftStore};
-use crate::store::rest::{self, Failure};
-use crate::store::resume::{self, Answer, Source};
+use crate::store::rest::{Failure, ranged};
+use crate::store::resume::{Answer, Source};
 use crate::store::{Error, ErrorKind, Key, Meta, Result, Tag};
 
 /// An object that is read.
@@ -24,15 +24,14 @@ impl Source for Wanted {
     async fn ask(&self, range: Option<&Range<u64>>, of: Option<&Tag>) -> Result<Option<Answer>> {
         let policy = &self.store.account.tuning.retry;
         let mut looks = 0;
-        let answer = loop {
+        loop {
             looks += 1;
             let attempt = |_| self.get(range, of);
             match policy.run(attempt).await {
                 Err(error) if self.store.may_be_there(&error) && looks < LOOKS => {}
-                answer => break answer?,
+                answer => return answer,
             }
-        };
-        answer.map(|answer| self.answer(answer)).transpose()
+        }
     }
 
     async fn stat(&self) -> Result<Meta> {
@@ -53,22 +52,21 @@ impl Wanted {
         &self,
         range: Option<&Range<u64>>,
         if_match: Option<&Tag>,
-    ) -> Result<Option<rest::Answer>> {
+    ) -> Result<Option<Answer>> {
         let store = &self.store;
         let name = store.folder.full(self.key.as_str());
         // A replica that lags behind could lead astray whoever decides by what it reads.
-        let mut request = Request::get(store.path(&name)).header(NEWEST, "true");
-        if let Some(range) = range {
-            let last = range.end.saturating_sub(1);
-            request = request.header(header::RANGE, format!("bytes={}-{last}", range.start));
-        }
+        let request = Request::get(store.path(&name)).header(NEWEST, "true");
+        let mut request = ranged(request, range);
         if let Some(Tag(etag)) = if_match {
             request = request.header(header::IF_MATCH, format!("\"{etag}\""));
         }
         let call = store.call("read", READ, Some(&self.key));
         let request = call.built(request, Bytes::new())?;
         match store.account.call(request).await {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => call
+                .body(answer, |size, headers| self.meta(size, headers))
+                .map(Some),
             Err(failure) if failure.status() == Some(416) => Ok(None),
             Err(failure) if failure.status() == Some(409) => Err(self.torn(&failure)),
             Err(failure) => Err(store.error(failure, &call).await),
@@ -82,18 +80,11 @@ impl Wanted {
         self.error(ErrorKind::Unavailable, &message)
     }
 
-    fn answer(&self, answer: rest::Answer) -> Result<Answer> {
-        let range = answer.header(header::CONTENT_RANGE.as_str());
-        let (part, size) = resume::part(answer.length(), range)
-            .map_err(|why| self.error(ErrorKind::Corrupt, &why))?;
-        let meta = of_headers(&self.key, size, answer.headers());
+    fn meta(&self, size: u64, headers: &HeaderMap) -> Result<Meta> {
+        let meta = of_headers(&self.key, size, headers);
         if meta.tag.is_none() {
             return Err(self.error(ErrorKind::Corrupt, "the answer has no ETag"));
         }
-        Ok(Answer {
-            meta,
-            part,
-            body: answer.chunks(),
-        })
+        Ok(meta)
     }
 }
