@@ -31,6 +31,16 @@ const BACKENDS: &[(&str, &str)] = &[
     ("webdav", include_str!("../scripts/backends/webdav.lua")),
 ];
 
+/// The schemes of a shipped backend, so that none is read before it is needed.
+fn schemes(backend: &str) -> Vec<String> {
+    let names: &[&str] = match backend {
+        "http" => &["http", "https"],
+        "webdav" => &["webdav", "webdavs"],
+        own => &[own],
+    };
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
 /// What the scripts `require`.
 const MODULES: &[(&str, &str)] = &[
     ("lib.addons", include_str!("../scripts/lib/addons.lua")),
@@ -75,10 +85,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     EMBEDDED.iter().map(|(name, _)| *name)
 }
 
-/// The backends that are written in Lua, each as a text that ships with kstate.
-pub fn backends() -> impl Iterator<Item = Source> {
-    let shipped = BACKENDS.iter();
-    shipped.map(|(name, text)| Source::shipped(format!("kstate:backends/{name}.lua"), text))
+/// The backends that are written in Lua, each as a text that ships with kstate, with its schemes.
+pub fn backends() -> impl Iterator<Item = (Source, Vec<String>)> {
+    BACKENDS.iter().map(|&(name, text)| {
+        let source = Source::shipped(format!("kstate:backends/{name}.lua"), text);
+        (source, schemes(name))
+    })
 }
 
 /// The files of the user's own backends (`$XDG_DATA_HOME/kstate/backends/*.lua`), by name.
@@ -132,6 +144,7 @@ pub fn candidates(name: &str, env: &Env) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lua::backend::Definition;
 
     #[test]
     fn every_shipped_script_and_module_is_embedded() {
@@ -159,7 +172,10 @@ mod tests {
         for entry in entries {
             let name = entry.expect("an entry").file_name();
             let name = format!("kstate:backends/{}", name.to_string_lossy());
-            assert!(backends().any(|source| source.name == name), "{name}");
+            let shipped = backends().find(|(source, _)| source.name == name);
+            let (source, schemes) = shipped.unwrap_or_else(|| panic!("{name}"));
+            let definition = Definition::of_text(&name, &source.text).expect("a backend");
+            assert_eq!(definition.schemes, schemes);
         }
     }
 

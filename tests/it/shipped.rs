@@ -18,7 +18,7 @@ use crate::support::assert_verdict;
 pub(crate) fn open<const N: usize>(env: [(&str, &str); N], url: &str) -> Arc<dyn Store> {
     let env: Env = env.into_iter().collect();
     let registry = Registry::new(env.clone());
-    for source in kstate::scripts::backends() {
+    for (source, _) in kstate::scripts::backends() {
         let plugin = Plugin::new(
             source,
             env.clone(),

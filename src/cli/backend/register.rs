@@ -39,7 +39,7 @@ pub(in crate::cli) fn register(
             continue;
         };
         let plugin = known.read(file).map_err(|error| told(&error))?;
-        if !plugin.definition().schemes.contains(scheme) {
+        if !plugin.schemes().contains(scheme) {
             let file = file.display();
             return Err(Failure::usage(format!(
                 "{file} is no backend for {scheme}://, as kstate's configuration says"
@@ -58,14 +58,15 @@ pub(in crate::cli) fn register(
             Err(error) => tracing::warn!("a backend is left out: {error}"),
         }
     }
-    for source in scripts::backends() {
-        let plugin = known.plugin(source).map_err(|error| told(&error))?;
+    for (source, schemes) in scripts::backends() {
+        let granted = known.granted(&schemes);
+        let plugin = Plugin::shipped(source, schemes, registry.env().clone(), granted, io.clone());
         served.extend(known.add(plugin));
     }
     Ok(served)
 }
 
-fn told(error: &ScriptError) -> Failure {
+pub(super) fn told(error: &ScriptError) -> Failure {
     let failure = Failure::new(Exit::USAGE, error.to_string());
     match error.hint_text() {
         Some(hint) => failure.hint(hint),
@@ -81,22 +82,25 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn read(&self, file: &Path) -> Result<Plugin, ScriptError> {
-        self.plugin(Source::read(file)?)
+        let (source, env) = (Source::read(file)?, self.registry.env().clone());
+        Plugin::new(
+            source,
+            env,
+            |schemes| self.granted(schemes),
+            self.io.clone(),
+        )
     }
 
-    fn plugin(&self, source: Source) -> Result<Plugin, ScriptError> {
-        let env = self.registry.env().clone();
-        let grants = |schemes: &[String]| {
-            let mut grants = Grants::default();
-            for scheme in schemes {
-                if let Some(said) = self.settings.backends.get(scheme) {
-                    let by = Origin::Set(scheme.clone());
-                    grants.add_script(&by, &said.allow_http, &[], &said.allow_env);
-                }
+    /// What kstate's configuration grants to backends of these schemes.
+    fn granted(&self, schemes: &[String]) -> Grants {
+        let mut grants = Grants::default();
+        for scheme in schemes {
+            if let Some(said) = self.settings.backends.get(scheme) {
+                let by = Origin::Set(scheme.clone());
+                grants.add_script(&by, &said.allow_http, &[], &said.allow_env);
             }
-            grants
-        };
-        Plugin::new(source, env, grants, self.io.clone())
+        }
+        grants
     }
 
     /// Adds one unless all of its schemes have been taken by what comes first.

@@ -5,13 +5,14 @@ use std::io::Write;
 
 use serde_json::{Value as Json, json};
 
+use super::register::told;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::print_json;
+use crate::lua::ScriptError;
 use crate::lua::backend::{Definition, Served};
 use crate::store::contract::CLAIMS;
 use crate::store::registry::{KINDS, Kind};
-
 use crate::store::{Capabilities, Result as StoreResult, StoreUrl, k8s, option_doc};
 use crate::text::{did_you_mean, wrapped};
 
@@ -29,6 +30,8 @@ struct About {
     http: Vec<String>,
     /// What no copy to another kind takes along.
     beside: Vec<String>,
+    /// What its stores can do, where that shows without one.
+    can: Option<Capabilities>,
 }
 
 /// An option of its stores.
@@ -40,7 +43,7 @@ struct Opt {
 
 /// Prints all kinds, one a line.
 pub(super) fn list(context: &Context) -> Result<u8, Failure> {
-    let all = all(context);
+    let all = all(context).map_err(|error| told(&error))?;
     if context.json {
         let kinds: Vec<_> = all.iter().map(About::to_json).collect();
         print_json(&Json::from(kinds))?;
@@ -62,7 +65,7 @@ pub(super) fn list(context: &Context) -> Result<u8, Failure> {
 
 /// Prints what is known of one kind, and what its stores can do.
 pub(super) fn show(context: &Context, kind: &str) -> Result<u8, Failure> {
-    let all = all(context);
+    let all = all(context).map_err(|error| told(&error))?;
     let schemes = || all.iter().flat_map(|about| &about.schemes);
     let is_kind = schemes().any(|scheme| scheme == kind);
     let is_store =
@@ -79,7 +82,7 @@ pub(super) fn show(context: &Context, kind: &str) -> Result<u8, Failure> {
             "kstate backend list shows all kinds; a store is a URL, a path or a name of yours",
         ));
     };
-    let can = capabilities(context, &scheme, url);
+    let can = capabilities(context, about, &scheme, url);
     if context.json {
         let mut object = about.to_json();
         match &can {
@@ -104,16 +107,15 @@ pub(super) fn show(context: &Context, kind: &str) -> Result<u8, Failure> {
 /// What the stores of a kind can do, or the one store that was named.
 fn capabilities(
     context: &Context,
+    about: &About,
     scheme: &str,
     url: Option<StoreUrl>,
 ) -> StoreResult<Capabilities> {
-    if url.is_none()
-        && let Some(served) = by_scheme(context, scheme)
-    {
-        return Ok(served.plugin.definition().capabilities.clone());
-    }
     if let Some(url) = url {
         return Ok(context.session.open(&url)?.capabilities());
+    }
+    if let Some(can) = &about.can {
+        return Ok(can.clone());
     }
     if scheme == "k8s" {
         return Ok(k8s::capabilities());
@@ -129,15 +131,10 @@ fn capabilities(
     Ok(opened?.capabilities())
 }
 
-fn by_scheme<'a>(context: &'a Context, scheme: &str) -> Option<&'a Served> {
-    let mut served = context.backends.iter();
-    served.find(|served| served.schemes.iter().any(|one| one == scheme))
-}
-
-fn all(context: &Context) -> Vec<About> {
-    let ours = KINDS.iter().map(About::of_kind);
+fn all(context: &Context) -> Result<Vec<About>, ScriptError> {
+    let ours = KINDS.iter().map(|kind| Ok(About::of_kind(kind)));
     let others = context.backends.iter();
-    let others = others.map(|served| About::of_plugin(served, served.plugin.definition()));
+    let others = others.map(|served| Ok(About::of_plugin(served, served.plugin.definition()?)));
     ours.chain(others).collect()
 }
 
@@ -161,6 +158,7 @@ impl About {
                 .collect(),
             http: Vec::new(),
             beside: kind.beside.iter().map(|&name| name.to_owned()).collect(),
+            can: None,
         }
     }
 
@@ -193,6 +191,7 @@ impl About {
             environment,
             http: definition.http.clone(),
             beside: definition.beside.clone(),
+            can: Some(definition.capabilities.clone()),
             schemes: served.schemes.clone(),
         }
     }

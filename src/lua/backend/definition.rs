@@ -97,7 +97,7 @@ impl Definition {
     ///
     /// # Errors
     /// `invalid`, with the line, for what is no backend.
-    pub(super) fn of_text(name: &str, text: &str) -> Result<Self, ScriptError> {
+    pub(crate) fn of_text(name: &str, text: &str) -> Result<Self, ScriptError> {
         let found = literal::read(text, &DATA).map_err(|fault| {
             ScriptError::invalid(format!("{name}:{}: {}", fault.line, fault.message))
         })?;

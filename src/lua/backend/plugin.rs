@@ -1,7 +1,7 @@
 //! A backend as the registry knows it: what opens the stores of its schemes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mlua::Lua;
 use tokio::runtime::Handle;
@@ -22,7 +22,8 @@ use crate::store::{Error, Result, Store, StoreUrl, UrlOptions};
 
 /// A backend written in Lua.
 pub struct Plugin {
-    definition: Arc<Definition>,
+    schemes: Vec<String>,
+    definition: OnceLock<Arc<Definition>>,
     /// The file, or what stands for it.
     file: String,
     code: Code,
@@ -53,8 +54,7 @@ enum Code {
 
 impl Plugin {
     /// Reads what a backend's text says of itself; runs nothing. `granted` is what backends of its
-    /// schemes may do beyond asking the hosts that a store's URL names; one that ships with kstate
-    /// may do what it declares.
+    /// schemes may do beyond asking the hosts that a store's URL names.
     ///
     /// # Errors
     /// `invalid`, with the line, for what is no backend.
@@ -66,8 +66,25 @@ impl Plugin {
     ) -> std::result::Result<Self, ScriptError> {
         let definition = Definition::of_text(&source.name, &source.text)?;
         let granted = granted(&definition.schemes);
+        let plugin = Self::shipped(source, definition.schemes.clone(), env, granted, io);
         Ok(Self {
-            definition: Arc::new(definition),
+            definition: Arc::new(definition).into(),
+            ..plugin
+        })
+    }
+
+    /// A backend that ships with kstate, which may do what it declares. Its text is read when that
+    /// is needed first: most runs need none of them.
+    pub fn shipped(
+        source: Source,
+        schemes: Vec<String>,
+        env: Env,
+        granted: Grants,
+        io: Handle,
+    ) -> Self {
+        Self {
+            schemes,
+            definition: OnceLock::new(),
             file: source.name.clone(),
             code: Code::File {
                 source: Arc::new(source),
@@ -77,13 +94,14 @@ impl Plugin {
             io,
             limits: Limits::default(),
             instances: Mutex::default(),
-        })
+        }
     }
 
     /// A backend that a script made, which runs in the script's VM.
     pub(in crate::lua) fn of_script(lua: &Lua, backend: &BackendObject, io: Handle) -> Self {
         Self {
-            definition: Arc::new(backend.definition.clone()),
+            schemes: backend.definition.schemes.clone(),
+            definition: Arc::new(backend.definition.clone()).into(),
             file: "the script".to_owned(),
             code: Code::Script(in_script(lua, &backend.functions)),
             io,
@@ -99,9 +117,22 @@ impl Plugin {
         self
     }
 
+    /// The schemes of its URLs.
+    pub fn schemes(&self) -> &[String] {
+        &self.schemes
+    }
+
     /// What it says of itself.
-    pub fn definition(&self) -> &Definition {
-        &self.definition
+    ///
+    /// # Errors
+    /// `invalid`, with the line, for what is no backend; none for one that was read already.
+    pub fn definition(&self) -> std::result::Result<&Arc<Definition>, ScriptError> {
+        if let (None, Code::File { source, .. }) = (self.definition.get(), &self.code) {
+            let definition = Definition::of_text(&source.name, &source.text)?;
+            return Ok(self.definition.get_or_init(|| Arc::new(definition)));
+        }
+        let read = self.definition.get();
+        read.ok_or_else(|| ScriptError::new("other", "a backend without code"))
     }
 
     /// The file it is from.
@@ -127,7 +158,7 @@ impl Plugin {
 
     fn serve(self, registry: &Registry, is_wanted: impl Fn(&str) -> bool) -> Result<Served> {
         let plugin = Arc::new(self);
-        let mut schemes = plugin.definition.schemes.clone();
+        let mut schemes = plugin.schemes.clone();
         schemes.retain(|scheme| is_wanted(scheme));
         for scheme in &schemes {
             let opener: Arc<dyn Opener> = Arc::clone(&plugin) as _;
@@ -146,7 +177,11 @@ impl Plugin {
     }
 
     /// What a store at this URL may do.
-    fn home(&self, url: &StoreUrl) -> std::result::Result<Home, ScriptError> {
+    fn home(
+        &self,
+        definition: &Definition,
+        url: &StoreUrl,
+    ) -> std::result::Result<Home, ScriptError> {
         let Code::File {
             source,
             env,
@@ -158,7 +193,7 @@ impl Plugin {
             };
             return Ok(home.clone());
         };
-        let (manifest, named) = self.definition.needs(url)?;
+        let (manifest, named) = definition.needs(url)?;
         let mut grants = granted.clone();
         grants.add_script(&Origin::Manifest, &named, &[], &[]);
         if source.is_shipped() {
@@ -201,7 +236,8 @@ impl Opener for Plugin {
     fn open(&self, url: &StoreUrl, others: OpenOther<'_>) -> Result<Arc<dyn Store>> {
         let failed =
             |error: &ScriptError| failure::to_store(error, &url.scheme, "open").at(url, None);
-        self.definition
+        let definition = self.definition().map_err(|error| failed(&error))?;
+        definition
             .check_options(url)
             .map_err(|error| plain(&error, url))?;
         let name = (
@@ -214,14 +250,14 @@ impl Opener for Plugin {
             instance
         } else {
             // What it wraps may be a store of the same backend.
-            let config = Config::new(&self.definition, url, others)?;
+            let config = Config::new(definition, url, others)?;
             let instance = Arc::new(Instance::new(
                 &url.scheme,
-                Arc::clone(&self.definition),
+                Arc::clone(definition),
                 config,
                 self.limits,
                 self.io.clone(),
-                self.home(url).map_err(|error| failed(&error))?,
+                self.home(definition, url).map_err(|error| failed(&error))?,
             ));
             Arc::clone(self.instances().entry(name).or_insert(instance))
         };

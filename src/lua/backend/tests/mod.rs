@@ -66,7 +66,7 @@ impl Bench {
 
     /// The backends that ship with kstate.
     fn add_shipped(&self) {
-        for source in crate::scripts::backends() {
+        for (source, _) in crate::scripts::backends() {
             let plugin = self.plugin(source, Grants::default()).unwrap();
             plugin.register(&self.registry).unwrap();
         }
