@@ -113,15 +113,15 @@ impl Context {
             return;
         };
         tracing::info!("{changes}; undo with: kstate undo {id}");
-        self.prune();
+        self.prune(&id);
     }
 
-    fn prune(&self) {
+    fn prune(&self, run: &str) {
         let Some(settings) = &self.journal else {
             return;
         };
         let (age, size) = self.retention();
-        match journal::prune(&settings.folder, Some(age), Some(size)) {
+        match journal::prune_behind(run, &settings.folder, age, size) {
             Ok(pruned) if !pruned.is_empty() => {
                 let ids: Vec<_> = pruned.iter().map(|run| run.about.id.as_str()).collect();
                 tracing::info!(

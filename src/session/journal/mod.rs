@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 pub(in crate::session) use log::{Log, Op, State};
 pub use record::{About, Changes, End, Work};
 pub(in crate::session) use record::{Begin, Kept, Line, New, Old};
-pub use runs::{Run, find, prune, runs};
+pub use runs::{Run, find, prune, prune_behind, runs};
 pub use tell::Told;
 
 use super::host;

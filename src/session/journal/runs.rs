@@ -144,6 +144,33 @@ pub fn prune(folder: &Path, age: Option<Duration>, size: Option<u64>) -> Result<
     Ok(pruned)
 }
 
+/// After how long all journals are looked through again, and from how many bytes of a new one on at
+/// once: with thousands of them that takes longer than a small run.
+const EVERY: Duration = Duration::from_hours(1);
+const MUCH: u64 = 1 << 20;
+
+/// As [`prune`], behind a run; most runs leave it to one of the next.
+///
+/// # Errors
+/// What the file system says.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a mark in the journals' own folder"
+)]
+pub fn prune_behind(run: &str, folder: &Path, age: Duration, size: u64) -> Result<Vec<Run>> {
+    let mark = folder.join(".pruned");
+    let last = fs::metadata(&mark).and_then(|mark| mark.modified()).ok();
+    // A clock that was put back makes it due.
+    let since = last.and_then(|at| SystemTime::now().duration_since(at).ok());
+    let is_small = bytes_of(&folder.join(run)).is_ok_and(|bytes| bytes <= MUCH);
+    if is_small && since.is_some_and(|since| since < EVERY) {
+        return Ok(Vec::new());
+    }
+    let pruned = prune(folder, Some(age), Some(size))?;
+    fs::File::create(&mark).map_err(|error| cannot_list(folder, error))?;
+    Ok(pruned)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the journals' own folder")]
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {

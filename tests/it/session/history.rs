@@ -1,6 +1,7 @@
 //! What is known of runs afterwards.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use super::{history, newest, script};
 use crate::support::Desk;
@@ -109,6 +110,28 @@ fn secrets_on_the_command_line_are_not_kept() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn behind_a_run_journals_are_pruned_once_an_hour() {
+    let desk = Desk::new();
+    let journals = desk.path(".local/state/kstate/journal");
+    let aged = |path: &std::path::Path, hours: u64| {
+        let file = std::fs::File::options().append(true).open(path);
+        let then = SystemTime::now() - Duration::from_hours(hours);
+        file.and_then(|file| file.set_modified(then))
+            .expect("it is there");
+    };
+    write_one(&desk, "a");
+    let old = newest(&desk);
+    aged(&journals.join(&old).join("end.json"), 91 * 24);
+    write_one(&desk, "b");
+    assert_eq!(history(&desk).len(), 2, "that was done within the hour");
+    aged(&journals.join(".pruned"), 2);
+    write_one(&desk, "c");
+    let runs = history(&desk);
+    assert_eq!(runs.len(), 2);
+    assert!(runs.iter().all(|run| run["id"] != *old));
 }
 
 #[test]
