@@ -417,8 +417,9 @@ end
 -- The run -------------------------------------------------------------------------------------
 
 local function names_of(ctx, from)
-  local names = ctx.flags.all_clusters and config.clusters(from) or ctx.flags.cluster or {}
-  if #names == 0 then
+  local there = ctx.flags.all_clusters and config.clusters(from)
+  local names = there and kstate.shard(there) or ctx.flags.cluster or {}
+  if #(there or names) == 0 then
     error(kstate.error({
       kind = "refused",
       message = "no cluster to move in " .. from:url(),

@@ -1,7 +1,10 @@
-//! Files that the user names beside the stores: plans, and the keys that open them.
+//! Files that the user names beside the stores: plans, the keys that open them, and what is told
+//! of a run.
 
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use crate::store::{Error, ErrorKind};
 
@@ -35,4 +38,71 @@ pub(crate) fn unreadable(path: &Path, operation: &'static str, error: &io::Error
     Error::new(kind, operation, error.to_string())
         .at(path.display(), None)
         .hint(hint)
+}
+
+/// Writes a file as a whole: a reader sees what was there before or all of the new bytes, also
+/// after a power cut. Its permissions are `mode`, whatever the process takes away from new files.
+///
+/// # Errors
+/// Those of `write` and of the file system; nothing is changed then.
+pub(crate) fn write_whole(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let target = target(path)?;
+    let temporary = temporary_beside(&target);
+    let written = write_new(&temporary, mode, write);
+    let result = written.and_then(|()| rename(&temporary, &target));
+    if result.is_err() {
+        remove(&temporary);
+    }
+    result
+}
+
+/// The file that a path leads to: a link stays a link. Nothing but a file is ever replaced.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => std::fs::canonicalize(path),
+        Ok(_) => Err(io::Error::other("it exists and is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
+            Ok(path.to_owned())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A name that ends unlike the file's: whoever collects `*.prom` doesn't take half of one.
+fn temporary_beside(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{:016x}.tmp", fastrand::u64(..)))
+}
+
+fn write_new(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create_new(true)
+        .mode(mode & 0o600)
+        .open(path)?;
+    write(&file)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the file that the user names")]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    let folder = to.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[expect(clippy::disallowed_methods, reason = "our own half-written file")]
+fn remove(path: &Path) {
+    // Nothing to tell: the error that led here is the reason.
+    let _ = std::fs::remove_file(path);
 }

@@ -90,6 +90,13 @@ function kstate.array(list) end
 ---@return table # the same table
 function kstate.object(fields) end
 
+---Returns the names of a list that are this run's share of the work.
+---
+---All of them, unless several runs divide the work (`kstate run --shard`). Each name is in one share, whatever else is in the list. A script that works on every cluster of a store takes `kstate.shard(kstate.config.clusters(store))`.
+---@param names table a list of texts
+---@return string[] # those of the share, in their order
+function kstate.shard(names) end
+
 ---@class kstate.options.backend
 ---@field scheme any the scheme of its URLs, or a list of them
 ---@field form? string what stands behind `scheme://` in its URLs; default: `"NAME/FOLDER"`

@@ -1,12 +1,16 @@
 //! What every command is given.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
 
 use super::backend::register;
 use super::exit::{Exit, Failure};
+use super::output::LogFormat;
+use super::run::Held;
 use super::{Global, permissions};
 use crate::config::mask::{mask, mask_args};
 use crate::config::settings::Settings;
@@ -28,6 +32,11 @@ pub(super) struct Context {
     pub(super) json: bool,
     pub(super) yes: bool,
     pub(super) quiet: bool,
+    pub(super) log_format: LogFormat,
+    /// What a script printed while nothing is to be shown.
+    pub(super) held: Held,
+    /// The run's changes were told in words of its own.
+    is_summed_up: AtomicBool,
     /// How journals are kept; `None` without a folder for them.
     pub(super) journal: Option<journal::Settings>,
     wants_journal: bool,
@@ -60,6 +69,9 @@ impl Context {
             json: global.json,
             yes: global.yes,
             quiet: global.quiet,
+            log_format: global.log_format,
+            held: Held::default(),
+            is_summed_up: AtomicBool::new(false),
             journal,
             wants_journal: !global.no_journal,
             warned: Once::new(),
@@ -78,7 +90,17 @@ impl Context {
     /// Ends the run's journal, and tells what was changed and how to take it back.
     pub(super) fn conclude(&self, complete: bool) {
         self.session.finish(complete);
-        self.tell_changes(&self.session);
+        if self.is_summed_up.load(Ordering::Relaxed) {
+            self.prune();
+        } else {
+            self.tell_changes(&self.session);
+        }
+    }
+
+    /// Tells what the run changed in other words than all commands do.
+    pub(super) fn sum_up(&self, tell: impl FnOnce()) {
+        self.is_summed_up.store(true, Ordering::Relaxed);
+        tell();
     }
 
     /// Waits for work of another session, and tells what it changed, also when it is stopped.
@@ -312,8 +334,20 @@ pub(super) fn end_now(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
+/// Hears of the first request to stop; the second one ends the process at once.
+pub(super) fn stop_requests(io: &Handle) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    io.spawn(async move {
+        interrupted().await;
+        tell.send_replace(true);
+        interrupted().await;
+        end_now(Exit::INTERRUPTED);
+    });
+    told
+}
+
 /// Waits for Ctrl-C or a request to terminate.
-pub(super) async fn interrupted() {
+async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminated = async {
         match signal(SignalKind::terminate()) {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use super::output::LogFormat;
 use crate::store::{Error, ErrorKind};
 
 /// The exit codes of every command.
@@ -17,6 +18,8 @@ impl Exit {
     pub(super) const PARTLY: u8 = 5;
     /// A plan has something to do.
     pub(super) const CHANGES: u8 = 6;
+    /// Another run has the lock of this job.
+    pub(super) const RUNNING: u8 = 7;
     /// As timeout(1) has it.
     pub(super) const TIMED_OUT: u8 = 124;
     pub(super) const INTERRUPTED: u8 = 130;
@@ -26,6 +29,7 @@ impl Exit {
 #[derive(Debug)]
 pub(super) struct Failure {
     code: u8,
+    kind: String,
     message: String,
     hint: Option<String>,
 }
@@ -34,6 +38,7 @@ impl Failure {
     pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
         Self {
             code,
+            kind: "other".to_owned(),
             message: message.into(),
             hint: None,
         }
@@ -45,6 +50,33 @@ impl Failure {
 
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self::new(Exit::REFUSED, message)
+    }
+
+    /// The same with another exit code.
+    pub(super) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The same of one of the kinds that errors in scripts have.
+    pub(super) fn of_kind(self, kind: &str) -> Self {
+        let kind = kind.to_owned();
+        Self { kind, ..self }
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -65,19 +97,30 @@ impl Failure {
         Self::new(code, "")
     }
 
-    /// Tells the person, and gives the exit code.
-    pub(super) fn report(self) -> u8 {
-        let mut text = String::new();
-        if !self.message.is_empty() {
+    /// Tells the person, or the log that programs read, and gives the exit code.
+    pub(super) fn report(self, format: LogFormat) -> u8 {
+        let Self {
+            code,
+            kind,
+            message,
+            hint,
+        } = self;
+        if message.is_empty() {
+            return code;
+        }
+        if format == LogFormat::Json {
+            let hint = hint.unwrap_or_default();
+            tracing::error!(kind, exit_code = code, hint, "{message}");
+            return code;
+        }
+        let mut text = format!("error: {message}\n");
+        if let Some(hint) = &hint {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "error: {}", self.message);
-            if let Some(hint) = &self.hint {
-                let _ = writeln!(text, "\nhint: {hint}");
-            }
+            let _ = writeln!(text, "\nhint: {hint}");
         }
         // Nobody is left to tell when standard error is gone.
         let _ = std::io::stderr().write_all(text.as_bytes());
-        self.code
+        code
     }
 }
 
@@ -103,6 +146,7 @@ impl From<Error> for Failure {
         }
         Self {
             code,
+            kind: error.kind().name().to_owned(),
             message,
             hint: error.hint_text().map(str::to_owned),
         }

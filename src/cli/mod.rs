@@ -10,6 +10,7 @@ mod diff;
 mod edit;
 mod exit;
 mod history;
+mod job;
 mod lock;
 mod ls;
 mod output;
@@ -49,7 +50,8 @@ a path, the name of a store in kstate's own configuration, or NAME:sub/folder. `
 store that kOps would use.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused or needs confirmation, 4 somebody else changed
-it, 5 partly done (run it again to go on), 6 the plan has changes, 130 interrupted.";
+it, 5 partly done (run it again to go on), 6 the plan has changes, 7 the job runs already, 124 timed
+out, 130 interrupted.";
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag")]
@@ -79,9 +81,19 @@ struct Global {
     /// Say more on standard error; twice for requests
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Say nothing on standard error but errors
+    /// Say nothing on standard error but errors; what a script prints is shown only when it fails,
+    /// or as JSON
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// How to write what is said on standard error
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    log_format: output::LogFormat,
     /// Keep no journal: what is done can't be undone
     #[arg(long, global = true)]
     no_journal: bool,
@@ -146,7 +158,8 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    output::log_to_stderr(cli.global.verbose, cli.global.quiet);
+    let format = cli.global.log_format;
+    output::log_to_stderr(cli.global.verbose, cli.global.quiet, format);
     let mode = cli.mode();
     let result = Context::new(Env::of_process(), &cli.global, mode).and_then(|context| {
         let context = Arc::new(context);
@@ -161,7 +174,7 @@ pub fn main() -> ExitCode {
     });
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => ExitCode::from(failure.report()),
+        Err(failure) => ExitCode::from(failure.report(format)),
     }
 }
 

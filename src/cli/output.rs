@@ -19,8 +19,18 @@ use crate::session::{Action, Operation};
 use crate::store::Meta;
 use crate::text;
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 /// Sends the log to standard error: warnings, with `-v` what is done, with `-vv` every request.
-pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
+pub(super) fn log_to_stderr(verbose: u8, quiet: bool, format: LogFormat) {
     // The Kubernetes client calls an error what is only tried again, and so does what looks for
     // credentials in one place after the other.
     let level = match (quiet, verbose) {
@@ -30,13 +40,77 @@ pub(super) fn log_to_stderr(verbose: u8, quiet: bool) {
         // What Azure's requests are signed by holds signatures that let others read.
         (_, _) => "trace,hyper=info,h2=info,rustls=info,reqsign_azure_storage=info",
     };
-    // A second logger can only come from a second call, which there is not.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
-        .with_writer(std::io::stderr)
-        .with_ansi(color(&std::io::stderr()))
-        .event_format(Lines { place: verbose > 0 })
-        .try_init();
+        .with_writer(std::io::stderr);
+    // A second logger can only come from a second call, which there is not.
+    let _ = match format {
+        LogFormat::Json => log.event_format(JsonLines).try_init(),
+        LogFormat::Text => log
+            .with_ansi(color(&std::io::stderr()))
+            .event_format(Lines { place: verbose > 0 })
+            .try_init(),
+    };
+}
+
+/// Log lines as programs read them.
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut fields = Fields::default();
+        let about = event.metadata();
+        fields.set("time", timestamp(SystemTime::now()));
+        fields.set("level", about.level().as_str().to_ascii_lowercase());
+        fields.set("target", about.target());
+        event.record(&mut fields);
+        writeln!(writer, "{}", serde_json::Value::Object(fields.0))
+    }
+}
+
+/// An event's fields, its message among them.
+#[derive(Default)]
+struct Fields(serde_json::Map<String, serde_json::Value>);
+
+impl Fields {
+    fn set(&mut self, name: &str, value: impl Into<serde_json::Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.set(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field.name(), value);
+    }
 }
 
 /// Log lines as people read them: the message, with a word before it when it needs attention.
@@ -89,12 +163,6 @@ impl Visit for Message<'_> {
             self.1 = write!(self.0, "{value:?}");
         }
     }
-}
-
-/// Tells the person something that has no other way out.
-pub(super) fn complain(message: &str) {
-    // Nobody is left to tell when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
 }
 
 /// Whether colour helps here: on a terminal, unless `NO_COLOR` is set (no-color.org).

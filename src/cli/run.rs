@@ -1,15 +1,17 @@
 //! `kstate run`
 
 use std::io::{IsTerminal, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use tokio::sync::watch;
 
 use super::Global;
-use super::context::{Context, end_now, interrupted};
+use super::context::{Context, end_now, stop_requests};
 use super::exit::{Exit, Failure};
-use super::output::{self, show_operations};
+use super::job::Job;
+use super::output::{LogFormat, show_operations};
 use super::permissions::{self, ScriptGrants};
 use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal};
 use crate::scripts;
@@ -27,6 +29,8 @@ pub(super) struct Run {
     /// Show what the script would be allowed to do and why; run nothing
     #[arg(long)]
     explain_permissions: bool,
+    #[command(flatten)]
+    job: Job,
 }
 
 /// A script, and the bounds within which it runs.
@@ -58,7 +62,11 @@ impl Run {
             let host = self.script.host("run", &name, context)?;
             return permissions::explain(context, host, &source);
         }
-        let (_, ended) = self.script.run("run", context)?;
+        let ended = if self.job.is_asked_for() || context.log_format == LogFormat::Json {
+            self.job.run(&self.script, context)
+        } else {
+            self.script.run("run", context)?.1
+        };
         if ended.is_ok() {
             show_operations(context)?;
         }
@@ -82,7 +90,7 @@ impl ScriptRun {
     }
 
     /// The script's name and text.
-    fn find(&self, context: &Context) -> Result<(String, Source), Failure> {
+    pub(super) fn find(&self, context: &Context) -> Result<(String, Source), Failure> {
         let Some(name) = self.script.first() else {
             return Err(Failure::usage("no script named"));
         };
@@ -97,34 +105,49 @@ impl ScriptRun {
     ) -> Result<(Source, Result<u8, Failure>), Failure> {
         let (name, source) = self.find(context)?;
         let host = self.host(command, &name, context)?;
-        let args = self.script.get(1..).unwrap_or_default();
-        let io = host.io.clone();
-        let ended = lua::block_on(async {
-            let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
-            runtime.embed(scripts::module);
-            let stopper = runtime.stopper();
-            io.spawn(async move {
-                interrupted().await;
-                stopper.stop(Stop::Cancelled);
-                interrupted().await;
-                end_now(Exit::INTERRUPTED);
-            });
-            match runtime.run_script(&source, args).await {
-                Ok(exit) => Ok(exit.0),
-                Err(error) => Err(told(&error, &runtime.render(&error))),
-            }
-        });
-        let ended = ended.map_err(|error| {
-            Failure::new(Exit::FAILED, format!("cannot start a thread: {error}"))
-        })?;
+        let stop = stop_requests(&host.io);
+        let ended = here(self.attempt(host, &source, stop));
+        context.held.show_unless_done(&ended);
         Ok((source, ended))
     }
 
-    fn host(&self, command: &str, name: &str, context: &Arc<Context>) -> Result<Host, Failure> {
+    /// Runs the script once.
+    pub(super) async fn attempt(
+        &self,
+        host: Host,
+        source: &Source,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<u8, Failure> {
+        let io = host.io.clone();
+        let args = self.script.get(1..).unwrap_or_default();
+        let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
+        runtime.embed(scripts::module);
+        let stopper = runtime.stopper();
+        io.spawn(async move {
+            if stop.wait_for(|stop| *stop).await.is_ok() {
+                stopper.stop(Stop::Cancelled);
+            }
+        });
+        match runtime.run_script(source, args).await {
+            Ok(exit) => Ok(exit.0),
+            Err(error) => Err(told(&error, &runtime.render(&error))),
+        }
+    }
+
+    pub(super) fn host(
+        &self,
+        command: &str,
+        name: &str,
+        context: &Arc<Context>,
+    ) -> Result<Host, Failure> {
         let Some(io) = context.io() else {
             return Err(Failure::silent(Exit::FAILED));
         };
-        let stdout = Output::new(std::io::stdout());
+        let stdout = if context.quiet && !context.json {
+            Output::new(context.held.clone())
+        } else {
+            Output::new(std::io::stdout())
+        };
         let mut host = Host::new(io.clone(), Arc::clone(&context.session), stdout);
         let (names, state) = (Arc::clone(context), Arc::clone(context));
         host.resolve = Arc::new(move |text| names.url(text));
@@ -142,7 +165,7 @@ impl ScriptRun {
         host.help_footer =
             Some("--dry-run writes nothing anywhere and shows what would be done. kstate's other options, such\nas --state and --timeout, go before the script's name.\n".to_owned());
         host.on_stuck = Arc::new(|reason| {
-            output::complain(
+            tracing::error!(
                 "the script doesn't stop: it is inside one long call, such as a string match; ending the process",
             );
             end_now(match reason {
@@ -151,6 +174,44 @@ impl ScriptRun {
             });
         });
         Ok(host)
+    }
+}
+
+/// Does something with a VM on this thread.
+pub(super) fn here(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    lua::block_on(work).unwrap_or_else(|error| {
+        let message = format!("cannot start a thread: {error}");
+        Err(Failure::new(Exit::FAILED, message))
+    })
+}
+
+/// What a script printed under `--quiet`: shown only when it didn't end well.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<Vec<u8>>>);
+
+impl Held {
+    /// More than this is not kept.
+    const MOST: usize = 8 << 20;
+
+    pub(super) fn show_unless_done(&self, ended: &Result<u8, Failure>) {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if !matches!(ended, Ok(Exit::DONE)) {
+            // A reader that went away has what it wanted.
+            let _ = std::io::stdout().write_all(&bytes);
+        }
+    }
+}
+
+impl Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Self::MOST.saturating_sub(held.len());
+        held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -193,7 +254,7 @@ fn find(name: &str, context: &Context) -> Result<Source, Failure> {
 /// A script's failure with the exit code that its kind stands for.
 pub(super) fn told(error: &ScriptError, rendered: &str) -> Failure {
     let rendered = rendered.trim_end().trim_start_matches("error: ").to_owned();
-    Failure::new(error.exit_code(), rendered)
+    Failure::new(error.exit_code(), rendered).of_kind(error.kind())
 }
 
 /// The person at the terminal.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::Stop;
+use super::shard::Shard;
 use crate::config::state_store::{self, Inputs, Resolution};
 use crate::session::Session;
 use crate::session::permissions::Wanted;
@@ -134,6 +135,8 @@ pub struct Host {
     pub json: bool,
     /// The most memory the VM may take, in bytes; bodies of objects in flight don't count.
     pub memory_limit: usize,
+    /// The run's share of the work, when several runs divide it.
+    pub shard: Option<Arc<Shard>>,
     /// How long a script may run.
     pub timeout: Option<Duration>,
     /// How long a script that must stop may take to do so.
@@ -165,6 +168,7 @@ impl Host {
             assume_yes: false,
             json: false,
             memory_limit: 1 << 30,
+            shard: None,
             timeout: None,
             grace: Duration::from_secs(5),
             on_stuck: Arc::new(|_| {}),

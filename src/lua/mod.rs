@@ -23,6 +23,7 @@ mod modules;
 mod render;
 mod require;
 mod script;
+mod shard;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -44,6 +45,7 @@ pub use manifest::Manifest;
 pub use modules::MODULES;
 pub use require::Embedded;
 pub use script::Exit;
+pub use shard::Shard;
 pub use source::Source;
 pub use watch::Stopper;
 

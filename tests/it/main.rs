@@ -14,6 +14,7 @@ mod azureblob;
 mod backend_command;
 mod backends;
 mod commands;
+mod cron;
 mod edit;
 mod gs;
 mod gs_double;

@@ -1,11 +1,12 @@
 //! `kstate` itself: errors, the end of a script, printing.
 
-use mlua::{Function, Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use crate::lua::api::{Def, Module, Options, Param, Type};
 use crate::lua::error::{KINDS, ScriptError, Stop};
 use crate::lua::error_object::ErrorObject;
 use crate::lua::script::cannot_print;
+use crate::lua::shard::Shard;
 use crate::lua::{data, inspect, vm};
 use crate::text::did_you_mean;
 
@@ -21,6 +22,7 @@ pub(super) static MODULE: Module = Module {
         PRINT,
         ARRAY,
         OBJECT,
+        SHARD,
         super::backend::BACKEND,
     ],
     classes: &[
@@ -252,3 +254,41 @@ const OBJECT: Def = Def {
         })
     },
 };
+
+const SHARD: Def = Def {
+    name: "kstate.shard",
+    summary: "Returns the names of a list that are this run's share of the work.",
+    body: "All of them, unless several runs divide the work (`kstate run --shard`). Each name is in \
+           one share, whatever else is in the list. A script that works on every cluster of a \
+           store takes `kstate.shard(kstate.config.clusters(store))`.",
+    params: &[Param::new("names", Type::Table, "a list of texts")],
+    options: &[],
+    returns: &[("string[]", "those of the share, in their order")],
+    errors: &[("invalid", "there is something else than text in the list")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"assert(#kstate.shard({ "a.example.com", "b.example.com" }) == 2)"#,
+    make: |def, lua| def.sync(lua, shard),
+};
+
+fn shard(lua: &Lua, names: Table) -> mlua::Result<Table> {
+    let shard = vm::of(lua).host.shard.clone();
+    if let Some(shard) = &shard {
+        shard.ask();
+    }
+    let mine = lua.create_table()?;
+    for name in names.sequence_values::<Value>() {
+        let Value::String(name) = name? else {
+            return Err(ScriptError::invalid("kstate.shard divides lists of names only").into());
+        };
+        if is_in(shard.as_deref(), &name) {
+            mine.raw_push(name)?;
+        }
+    }
+    data::mark_array(lua, &mine)?;
+    Ok(mine)
+}
+
+fn is_in(shard: Option<&Shard>, name: &LuaString) -> bool {
+    shard.is_none_or(|shard| shard.has(&name.to_string_lossy()))
+}

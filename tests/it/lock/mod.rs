@@ -50,7 +50,7 @@ pub(crate) fn open(session: &Session, url: &str) -> Arc<dyn Store> {
     session.open(&url).expect("a store")
 }
 
-fn at_once() -> LockOptions {
+pub(crate) fn at_once() -> LockOptions {
     LockOptions::default()
 }
 

@@ -7,14 +7,13 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use crate::crypt::Recipients;
 
 use super::Plan;
 use crate::crypt::{self, Identities};
-use crate::named_file::{read, unreadable};
+use crate::named_file::{self, read, unreadable};
 use crate::store::{Error, ErrorKind, Result};
 
 /// Writes a plan to a file, as a whole: a reader sees what was there before or the plan, also
@@ -29,14 +28,7 @@ pub fn save(plan: &Plan, path: &Path, recipients: &Recipients) -> Result<()> {
             .at(path.display(), None)
             .hint("name a file in a folder that you may write to")
     };
-    let target = target(path).map_err(failed)?;
-    let temporary = temporary_beside(&target);
-    let written = write_new(&temporary, plan, recipients);
-    let result = written.and_then(|()| rename(&temporary, &target));
-    if result.is_err() {
-        remove(&temporary);
-    }
-    result.map_err(failed)
+    named_file::write_whole(path, 0o600, |file| write_to(file, plan, recipients)).map_err(failed)
 }
 
 /// Reads a plan from a file, or from standard input when the path is `-`. `identities` are files
@@ -87,30 +79,8 @@ fn broken(path: &Path, operation: &'static str, fault: &Fault) -> Error {
         .hint(fault.hint)
 }
 
-/// The file that a path leads to: a link stays a link. Nothing but a file is ever replaced.
-fn target(path: &Path) -> io::Result<PathBuf> {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => std::fs::canonicalize(path),
-        Ok(_) => Err(io::Error::other("it exists and is not a file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
-            Ok(path.to_owned())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn temporary_beside(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.{:016x}.tmp", fastrand::u64(..)))
-}
-
-fn write_new(path: &Path, plan: &Plan, recipients: &Recipients) -> io::Result<()> {
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    let mut out = BufWriter::new(&file);
+fn write_to(file: &File, plan: &Plan, recipients: &Recipients) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
     match recipients.encryptor() {
         Some(encryptor) => {
             let mut sealed = encryptor?.wrap_output(&mut out)?;
@@ -119,20 +89,5 @@ fn write_new(path: &Path, plan: &Plan, recipients: &Recipients) -> io::Result<()
         }
         None => lines::encode(plan, &mut out)?,
     }
-    out.flush()?;
-    drop(out);
-    file.sync_all()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the file that the user names")]
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::rename(from, to)?;
-    let folder = to.parent().filter(|folder| *folder != Path::new(""));
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[expect(clippy::disallowed_methods, reason = "our own half-written file")]
-fn remove(path: &Path) {
-    // Nothing to tell: the error that led here is the reason.
-    let _ = std::fs::remove_file(path);
+    out.flush()
 }
