@@ -7,13 +7,21 @@ use crate::lua::Source;
 use crate::store::registry::Env;
 
 const EMBEDDED: &[(&str, &str)] = &[
+    ("backup", include_str!("../scripts/backup.lua")),
     (
         "configure_cluster",
         include_str!("../scripts/configure_cluster.lua"),
     ),
+    ("doctor", include_str!("../scripts/doctor.lua")),
     ("export_git", include_str!("../scripts/export_git.lua")),
     ("import_git", include_str!("../scripts/import_git.lua")),
+    ("inventory", include_str!("../scripts/inventory.lua")),
     ("move_bucket", include_str!("../scripts/move_bucket.lua")),
+    (
+        "prune_backups",
+        include_str!("../scripts/prune_backups.lua"),
+    ),
+    ("restore", include_str!("../scripts/restore.lua")),
     (
         "retire_bucket",
         include_str!("../scripts/retire_bucket.lua"),
@@ -46,6 +54,7 @@ const MODULES: &[(&str, &str)] = &[
     ("lib.addons", include_str!("../scripts/lib/addons.lua")),
     ("lib.args", include_str!("../scripts/lib/args.lua")),
     ("lib.cluster", include_str!("../scripts/lib/cluster.lua")),
+    ("lib.copies", include_str!("../scripts/lib/copies.lua")),
     (
         "lib.free_text",
         include_str!("../scripts/lib/free_text.lua"),
@@ -61,6 +70,7 @@ const MODULES: &[(&str, &str)] = &[
         include_str!("../scripts/lib/new_cluster.lua"),
     ),
     ("lib.ranges", include_str!("../scripts/lib/ranges.lua")),
+    ("lib.survey", include_str!("../scripts/lib/survey.lua")),
     ("lib.zones", include_str!("../scripts/lib/zones.lua")),
 ];
 

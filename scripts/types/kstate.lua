@@ -281,6 +281,12 @@ function Store:capabilities() end
 ---@return table # `if_absent` and `if_match`: whether a write that must fail was refused
 function Store:probe() end
 
+---Tells how the bucket of an `s3://` store is set up.
+---
+---`region`; `encryption`: `AES256`, `aws:kms` or `none`; `versioning`: `enabled`, `suspended` or `off`; `public_access`: `blocked`, `partly blocked` or `not blocked`. What isn't known is left out, with the reason in `unknown` by its name. Also for S3's relatives; `nil` for all other stores, and in a rehearsal.
+---@return table|nil # the settings
+function Store:bucket_settings() end
+
 ---@class kstate.options.Store.lock
 ---@field ttl? string|number how long the lock stays when its holder is gone; default `"60s"`
 ---@field wait? string|number how long to wait for another holder; default `"0s"`
@@ -394,6 +400,12 @@ function kstate.config.state_store() end
 ---@param url string the new state store
 ---@return string # the file
 function kstate.config.set_state_store(url) end
+
+---Lists the names of stores in kstate's own configuration.
+---
+---Each of them is good for `kstate.store.open`.
+---@return string[] # the names, in byte order
+function kstate.config.stores() end
 
 ---Lists the clusters of a store: the folders that have a `config`.
 ---@param store kstate.Store the store

@@ -151,6 +151,8 @@ impl ScriptRun {
         let mut host = Host::new(io.clone(), Arc::clone(&context.session), stdout);
         let (names, state) = (Arc::clone(context), Arc::clone(context));
         host.resolve = Arc::new(move |text| names.url(text));
+        let stores = context.settings.stores();
+        host.stores = stores.map(|(name, _)| name.to_owned()).collect();
         host.state_store = Arc::new(move || state.state_store());
         host.observe = {
             let shown = !context.quiet;

@@ -121,6 +121,8 @@ pub struct Host {
     pub session: Arc<Session>,
     /// What a script means by the name of a store: a URL, a path, or a name of the user's.
     pub resolve: Resolve,
+    /// The names of the user's stores, in byte order.
+    pub stores: Vec<String>,
     /// Where the state store is, and why.
     pub state_store: Arc<dyn Fn() -> Resolution + Send + Sync>,
     /// Who hears of the progress of a transfer.
@@ -157,6 +159,7 @@ impl Host {
             profile: Profile::Script,
             io,
             resolve: Arc::new(StoreUrl::parse),
+            stores: Vec::new(),
             state_store: {
                 let session = Arc::clone(&session);
                 Arc::new(move || state_store::resolve(&Inputs::default(), session.env()))

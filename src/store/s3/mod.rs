@@ -1,5 +1,6 @@
 //! `s3://`, `do://`, `scw://`, `linode://` and `hos://`: AWS S3 and the services that speak it.
 
+mod about;
 mod client;
 mod codes;
 mod copy;
@@ -38,6 +39,7 @@ use super::{
     pages,
 };
 
+pub use self::about::BucketSettings;
 pub use self::client::{Clients, Tuning};
 
 /// What people need to know.

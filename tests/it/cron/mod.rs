@@ -1,11 +1,14 @@
 //! `kstate run` with nobody watching.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use kstate::session::Mode;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::lock::{at_once, open, session};
+use crate::lock::{at_once, open, session, signal};
 use crate::support::{Desk, Ended, clusters, sample};
 
 /// A desk with a script, and the arguments that run it behind some flags.
@@ -255,6 +258,29 @@ fn a_run_that_takes_too_long_ends_with_124_and_is_reported() {
         !desk.path("state/.kstate").exists(),
         "the lock is given back"
     );
+}
+
+#[test]
+fn a_run_that_is_stopped_is_reported_and_gives_its_lock_back() {
+    let desk = desk("print('at work')\nkstate.task.sleep('1h')");
+    let (file, state, script) = (
+        desk.arg("report.json"),
+        desk.arg("state"),
+        desk.arg("job.lua"),
+    );
+    let mut command = desk.kstate(&[
+        "--state", &state, "run", "--lock", "job", "--report", &file, &script,
+    ]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert_eq!(said.next().expect("a line").expect("text"), "at work");
+    assert!(desk.path("state/.kstate/locks/job-job").exists());
+    signal(&child, Signal::TERM);
+    let ended = Ended::from(child.wait_with_output().expect("it ends")).with(130);
+    ended.says("ended with exit code 130");
+    assert_eq!(report(&desk)["error"]["kind"], "cancelled");
+    assert!(!desk.path("state/.kstate").exists());
 }
 
 #[test]

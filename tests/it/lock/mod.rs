@@ -67,7 +67,7 @@ pub(crate) fn script(desk: &Desk, double: Option<&S3Double>, text: &str, args: &
     command
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a process"), signal).expect("the child is there");
 }

@@ -206,6 +206,18 @@ impl S3Double {
         self.shared.state().buckets.insert(name.to_owned(), bucket);
     }
 
+    /// Keeps the public out of a bucket, by some of the four settings.
+    pub(crate) fn block_public_access(&self, bucket: &str, acls: bool, policies: bool) {
+        let mut state = self.shared.state();
+        let block = s3s::dto::PublicAccessBlockConfiguration {
+            block_public_acls: Some(acls),
+            ignore_public_acls: Some(acls),
+            block_public_policy: Some(policies),
+            restrict_public_buckets: Some(policies),
+        };
+        state.bucket_mut(bucket).expect("the bucket").public_access = Some(block);
+    }
+
     /// Switches a bucket's versions on.
     pub(crate) fn enable_versioning(&self, bucket: &str) {
         let mut state = self.shared.state();

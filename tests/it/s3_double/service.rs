@@ -65,6 +65,13 @@ impl S3 for Service {
         settings::put_versioning(&self.0, req.input).map(S3Response::new)
     }
 
+    async fn get_public_access_block(
+        &self,
+        req: S3Request<GetPublicAccessBlockInput>,
+    ) -> Answer<GetPublicAccessBlockOutput> {
+        settings::get_public_access(&self.0, &req.input).map(S3Response::new)
+    }
+
     async fn get_bucket_policy(
         &self,
         req: S3Request<GetBucketPolicyInput>,

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use s3s::dto::*;
-use s3s::{S3Request, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
 use super::access::no_encryption;
 use super::listing::limit;
@@ -362,4 +362,21 @@ fn marker_entry((key, version, latest): (&str, &Version, bool)) -> DeleteMarkerE
         last_modified: Some(version.modified.into()),
         owner: None,
     }
+}
+
+pub(crate) fn get_public_access(
+    shared: &Shared,
+    input: &GetPublicAccessBlockInput,
+) -> S3Result<GetPublicAccessBlockOutput> {
+    let state = shared.state();
+    let block = state.bucket(&input.bucket)?.public_access.clone();
+    let none = "NoSuchPublicAccessBlockConfiguration";
+    let block = block.ok_or_else(|| {
+        let mut error = S3Error::new(S3ErrorCode::Custom(none.into()));
+        error.set_status_code(http::StatusCode::NOT_FOUND);
+        error
+    })?;
+    Ok(GetPublicAccessBlockOutput {
+        public_access_block_configuration: Some(block),
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use s3s::dto::{Checksum, ServerSideEncryptionConfiguration};
+use s3s::dto::{Checksum, PublicAccessBlockConfiguration, ServerSideEncryptionConfiguration};
 use s3s::{S3Result, s3_error};
 
 use super::content::Content;
@@ -88,6 +88,7 @@ pub(crate) struct Bucket {
     pub(crate) versioning: Option<String>,
     pub(crate) encryption: Option<ServerSideEncryptionConfiguration>,
     pub(crate) policy: Option<String>,
+    pub(crate) public_access: Option<PublicAccessBlockConfiguration>,
     /// Versions by key, the newest last; never empty.
     objects: BTreeMap<String, Vec<Version>>,
     /// How many generated objects there are besides the real ones.
@@ -102,6 +103,7 @@ impl Bucket {
             versioning: versioned.then(|| "Enabled".to_owned()),
             encryption: None,
             policy: None,
+            public_access: None,
             objects: BTreeMap::new(),
             synthetic: 0,
         }

@@ -8,6 +8,7 @@ mod refusals;
 mod retire_bucket;
 mod ring;
 mod two_trees;
+mod upkeep;
 
 use std::ffi::OsStr;
 use std::process::Command;

@@ -15,6 +15,7 @@ pub(super) static MODULE: Module = Module {
     functions: &[
         places::STATE_STORE,
         places::SET_STATE_STORE,
+        places::STORES,
         manifests::CLUSTERS,
         entries::LIST,
         entries::LOAD,

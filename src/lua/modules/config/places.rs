@@ -191,3 +191,22 @@ pub(super) const SCHEME: Def = Def {
         })
     },
 };
+
+pub(super) const STORES: Def = Def {
+    name: "config.stores",
+    summary: "Lists the names of stores in kstate's own configuration.",
+    body: "Each of them is good for `kstate.store.open`.",
+    params: &[],
+    options: &[],
+    returns: &[("string[]", "the names, in byte order")],
+    errors: &[],
+    permission: "",
+    since: "0.1.0",
+    example: "assert(#kstate.config.stores() == 0)",
+    make: |def, lua| {
+        def.sync(lua, |lua, (): ()| {
+            let names = &vm::of(lua).host.stores;
+            lua.create_sequence_from(names.iter().map(String::as_str))
+        })
+    },
+};

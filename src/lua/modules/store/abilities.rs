@@ -8,6 +8,7 @@ use crate::lua::backend::beside;
 use crate::lua::vm;
 use crate::store::contract::CLAIMS;
 use crate::store::probe;
+use crate::store::s3::S3Store;
 
 pub(super) const CAPABILITIES: Def = Def {
     name: "Store:capabilities",
@@ -68,4 +69,36 @@ async fn probe(lua: Lua, this: AnyUserData) -> mlua::Result<Table> {
         ("if_absent", verdict.if_absent),
         ("if_match", verdict.if_match),
     ])
+}
+
+pub(super) const BUCKET_SETTINGS: Def = Def {
+    name: "Store:bucket_settings",
+    summary: "Tells how the bucket of an `s3://` store is set up.",
+    body: "`region`; `encryption`: `AES256`, `aws:kms` or `none`; `versioning`: `enabled`, \
+           `suspended` or `off`; `public_access`: `blocked`, `partly blocked` or `not blocked`. \
+           What isn't known is left out, with the reason in `unknown` by its name. Also for S3's \
+           relatives; `nil` for all other stores, and in a rehearsal.",
+    params: &[],
+    options: &[],
+    returns: &[("table|nil", "the settings")],
+    errors: &[("not_found", "there is no such bucket")],
+    permission: "",
+    since: "0.1.0",
+    example: "assert(kstate.store.open(\"memfs://set-up\"):bucket_settings() == nil)",
+    make: |def, lua| def.wait(lua, bucket_settings),
+};
+
+async fn bucket_settings(lua: Lua, this: AnyUserData) -> mlua::Result<Value> {
+    let store = handle::of(&this)?;
+    let asked = async move {
+        let bucket = store.backend().downcast_ref::<S3Store>();
+        match bucket {
+            Some(bucket) => bucket.bucket_settings().await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match vm::on_io(&lua, asked).await?? {
+        Some(settings) => lua.to_value(&settings),
+        None => Ok(Value::Nil),
+    }
 }

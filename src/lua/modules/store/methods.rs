@@ -39,6 +39,7 @@ pub(super) static CLASS: Class = Class {
         trees::RELATION,
         abilities::CAPABILITIES,
         abilities::PROBE,
+        abilities::BUCKET_SETTINGS,
         LOCK,
     ],
     call: "",
