@@ -1,5 +1,7 @@
 //! `kstate run` with nobody watching.
 
+mod examples;
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
