@@ -12,6 +12,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         "configure_cluster",
         include_str!("../scripts/configure_cluster.lua"),
     ),
+    (
+        "cross_account_policy",
+        include_str!("../scripts/cross_account_policy.lua"),
+    ),
     ("doctor", include_str!("../scripts/doctor.lua")),
     ("export_git", include_str!("../scripts/export_git.lua")),
     ("import_git", include_str!("../scripts/import_git.lua")),
@@ -69,7 +73,23 @@ const MODULES: &[(&str, &str)] = &[
         "lib.new_cluster",
         include_str!("../scripts/lib/new_cluster.lua"),
     ),
+    (
+        "lib.policy_check",
+        include_str!("../scripts/lib/policy_check.lua"),
+    ),
+    (
+        "lib.policy_merge",
+        include_str!("../scripts/lib/policy_merge.lua"),
+    ),
+    (
+        "lib.principals",
+        include_str!("../scripts/lib/principals.lua"),
+    ),
     ("lib.ranges", include_str!("../scripts/lib/ranges.lua")),
+    (
+        "lib.state_access",
+        include_str!("../scripts/lib/state_access.lua"),
+    ),
     ("lib.survey", include_str!("../scripts/lib/survey.lua")),
     ("lib.zones", include_str!("../scripts/lib/zones.lua")),
 ];

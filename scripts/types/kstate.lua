@@ -144,6 +144,12 @@ function Store:at(prefix) end
 ---@return kstate.Store # the store
 function Store:open(url) end
 
+---Returns the settings of the bucket that the store lies in, as a store of their own.
+---
+---`policy.json` is the bucket's policy; it can be written and deleted, in rehearsals, plans and journals as any object. `encryption.json` tells the default encryption and is only read. What the bucket hasn't is missing. S3 compares nothing when it takes a policy, so there are no preconditions. The URL is `s3-bucket://BUCKET`, which all commands take; `--allow-write` of the bucket's objects doesn't let a run write it.
+---@return kstate.Store # the settings
+function Store:bucket() end
+
 ---@class kstate.options.Store.read
 ---@field range? table `{ offset, length }` in bytes
 ---@field if_match? string only this version, by its tag

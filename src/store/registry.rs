@@ -9,10 +9,11 @@ use super::{
 };
 
 /// The kinds of stores that are served here, and whose schemes nothing else can serve.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     file::KIND,
     mem::KIND,
     s3::KIND,
+    s3::BUCKET_KIND,
     gs::KIND,
     azureblob::KIND,
     oss::KIND,
@@ -213,6 +214,7 @@ impl Registry {
             "k8s" => Ok(Arc::new(self.k8s.open(url)?)),
             "memfs" => Ok(Arc::new(self.memory.open(url))),
             "s3" | "do" | "scw" | "linode" | "hos" => Ok(Arc::new(self.s3.open(url)?)),
+            "s3-bucket" => Ok(Arc::new(self.s3.open_settings(url)?)),
             "gs" => Ok(Arc::new(self.gs.open(url)?)),
             "azureblob" => Ok(Arc::new(self.azureblob.open(url)?)),
             "oss" => Ok(Arc::new(self.oss.open(url)?)),

@@ -17,7 +17,7 @@ use super::encryption::Encryption;
 use super::profiles::Profiles;
 use super::settings::{self, Region, Settings};
 use super::vendor::Vendor;
-use super::{S3Store, credentials, http};
+use super::{BucketStore, S3Store, credentials, http};
 use crate::store::pieces::Buffers;
 use crate::store::registry::Env;
 use crate::store::{Result, StoreUrl, lock, retry};
@@ -154,6 +154,19 @@ impl Clients {
                 .or_insert_with(|| Arc::new(self.account(settings, first_region))),
         );
         S3Store::open(url, account, region, &self.0.env)
+    }
+
+    /// Opens the settings of the bucket at a URL.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_settings(&self, url: &StoreUrl) -> Result<BucketStore> {
+        let bucket = StoreUrl {
+            scheme: "s3".to_owned(),
+            path: String::new(),
+            ..url.clone()
+        };
+        Ok(BucketStore::new(self.open(&bucket)?, url))
     }
 
     fn finds_regions(&self, url: &StoreUrl) -> bool {

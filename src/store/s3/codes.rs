@@ -25,7 +25,12 @@ pub(super) fn is_wrong_region(status: Option<u16>, code: &str) -> bool {
 /// What an error code means: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 pub(super) fn by_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "NoSuchKey" | "NotFound" | "NoSuchBucket" | "NoSuchVersion" => ErrorKind::NotFound,
+        "NoSuchKey"
+        | "NotFound"
+        | "NoSuchBucket"
+        | "NoSuchVersion"
+        | "NoSuchBucketPolicy"
+        | "ServerSideEncryptionConfigurationNotFoundError" => ErrorKind::NotFound,
         "NoSuchUpload" => ErrorKind::Other,
         "PreconditionFailed" => ErrorKind::PreconditionFailed { found: None },
         "AccessDenied"
@@ -60,7 +65,9 @@ pub(super) fn by_code(code: &str) -> Option<ErrorKind> {
         | "TemporaryRedirect"
         | "AuthorizationHeaderMalformed"
         | "IllegalLocationConstraintException"
-        | "InvalidBucketName" => ErrorKind::Invalid,
+        | "InvalidBucketName"
+        | "MalformedPolicy"
+        | "InvalidPolicyDocument" => ErrorKind::Invalid,
         _ => return None,
     })
 }

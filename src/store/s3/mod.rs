@@ -1,6 +1,8 @@
 //! `s3://`, `do://`, `scw://`, `linode://` and `hos://`: AWS S3 and the services that speak it.
+//! `s3-bucket://` is what a bucket of `s3://` is told.
 
 mod about;
+mod bucket;
 mod client;
 mod codes;
 mod copy;
@@ -40,6 +42,8 @@ use super::{
 };
 
 pub use self::about::BucketSettings;
+pub(super) use self::bucket::BUCKET_KIND;
+pub use self::bucket::BucketStore;
 pub use self::client::{Clients, Tuning};
 
 /// What people need to know.

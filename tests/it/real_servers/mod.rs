@@ -8,6 +8,7 @@ mod etcd;
 mod gcs;
 mod large;
 mod locks;
+mod policy;
 mod scripts;
 mod swift;
 mod webdav;

@@ -23,6 +23,7 @@ mod log;
 mod multipart;
 mod objects;
 mod personality;
+mod policy;
 mod respond;
 mod server;
 mod service;
@@ -222,6 +223,19 @@ impl S3Double {
     pub(crate) fn enable_versioning(&self, bucket: &str) {
         let mut state = self.shared.state();
         state.bucket_mut(bucket).expect("the bucket").versioning = Some("Enabled".to_owned());
+    }
+
+    /// A bucket's policy as the service keeps it.
+    pub(crate) fn policy(&self, bucket: &str) -> Option<String> {
+        let state = self.shared.state();
+        state.bucket(bucket).expect("the bucket").policy.clone()
+    }
+
+    /// Has a bucket's objects encrypted with a KMS key.
+    pub(crate) fn encrypt_with(&self, bucket: &str, key: &str) {
+        let mut state = self.shared.state();
+        let bucket = state.bucket_mut(bucket).expect("the bucket");
+        bucket.encryption = Some(settings::encryption("aws:kms", Some(key)));
     }
 
     /// Refuses an action (as policies name it, without `s3:`; `*` for all) to an account, for

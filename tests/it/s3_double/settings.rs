@@ -9,6 +9,7 @@ use super::access::no_encryption;
 use super::listing::limit;
 use super::objects::quoted;
 use super::personality::Encryption;
+use super::policy::accept;
 use super::server::{Shared, who};
 use super::state::{Attributes, Bucket as Stored, Version};
 
@@ -84,7 +85,10 @@ pub(crate) fn get_encryption(
     let state = shared.state();
     let bucket = state.bucket(&input.bucket)?;
     let config = match shared.quirks.encryption {
-        Encryption::Always => bucket.encryption.clone().unwrap_or_else(aes256),
+        Encryption::Always => bucket
+            .encryption
+            .clone()
+            .unwrap_or_else(|| encryption("AES256", None)),
         Encryption::NotFound => return Err(no_encryption()),
         Encryption::NotImplemented => return Err(s3_error!(NotImplemented, "bucket encryption")),
     };
@@ -93,11 +97,11 @@ pub(crate) fn get_encryption(
     })
 }
 
-fn aes256() -> ServerSideEncryptionConfiguration {
+pub(super) fn encryption(algorithm: &str, key: Option<&str>) -> ServerSideEncryptionConfiguration {
     let rule = ServerSideEncryptionRule {
         apply_server_side_encryption_by_default: Some(ServerSideEncryptionByDefault {
-            kms_master_key_id: None,
-            sse_algorithm: ServerSideEncryption::from_static(ServerSideEncryption::AES256),
+            kms_master_key_id: key.map(str::to_owned),
+            sse_algorithm: ServerSideEncryption::from(algorithm.to_owned()),
         }),
         bucket_key_enabled: Some(false),
     };
@@ -151,6 +155,7 @@ pub(crate) fn get_policy(
 }
 
 pub(crate) fn set_policy(shared: &Shared, bucket: &str, policy: Option<String>) -> S3Result<()> {
+    let policy = policy.map(|text| accept(bucket, &text)).transpose()?;
     shared.state().bucket_mut(bucket)?.policy = policy;
     Ok(())
 }

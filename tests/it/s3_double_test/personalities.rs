@@ -114,6 +114,9 @@ async fn delete_wrong(client: &Client) -> u16 {
     )
 }
 
+/// A policy that AWS takes.
+const LIST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::one"}]}"#;
+
 #[tokio::test]
 async fn conditional_writes_differ() {
     for personality in ALL {
@@ -276,7 +279,7 @@ async fn encryption_acls_tags_and_policies_are_not_for_all() {
                 client
                     .put_bucket_policy()
                     .bucket("one")
-                    .policy("{}")
+                    .policy(LIST)
                     .send()
                     .await,
             ),
@@ -372,6 +375,27 @@ async fn a_default_encryption_is_remembered_and_applied() {
 }
 
 #[tokio::test]
+async fn what_is_no_policy_of_the_bucket_is_refused() {
+    let double = double(Personality::Aws);
+    let client = client(&double);
+    let long = LIST.replace("one", &"x".repeat(20 << 10));
+    for refused in [
+        "{}",
+        "no JSON",
+        &LIST.replace("Allow", "allow"),
+        &LIST.replace("Action", "Actions"),
+        &LIST.replace(":::one", ":::two"),
+        &LIST.replace(":::one", ":::one/*"),
+        &LIST.replace("123456789012", "123"),
+        &long,
+    ] {
+        let put = client.put_bucket_policy().bucket("one").policy(refused);
+        let answer = refusal(put.send().await);
+        assert_eq!(answer, (400, "MalformedPolicy".into()), "{refused:.200}");
+    }
+}
+
+#[tokio::test]
 async fn policies_acls_and_tags_are_remembered() {
     let double = double(Personality::Aws);
     let client = client(&double);
@@ -380,11 +404,16 @@ async fn policies_acls_and_tags_are_remembered() {
     client
         .put_bucket_policy()
         .bucket("one")
-        .policy("{\"a\": 1}")
+        .policy(LIST)
         .send()
         .await
         .unwrap();
-    assert_eq!(policy().await.unwrap().policy(), Some("{\"a\": 1}"));
+    // It comes back without blanks, and one alone is no list.
+    let kept = LIST.replace("[\"s3:ListBucket\"]", "\"s3:ListBucket\"");
+    assert_eq!(
+        policy().await.unwrap().policy(),
+        Some(&*kept.replace(' ', ""))
+    );
     client
         .delete_bucket_policy()
         .bucket("one")

@@ -4,6 +4,7 @@ pub(crate) mod configure;
 mod git;
 mod kill;
 mod move_bucket;
+pub(crate) mod policy;
 mod refusals;
 mod retire_bucket;
 mod ring;

@@ -1,6 +1,6 @@
 //! The doubles before the vendors' own clients, which must find nothing odd about them: that a
-//! double and our own client agree proves little. `tests/clients/with` runs a command beside these
-//! clients:
+//! double and our own client agree proves little; and policies before a linter. `tests/clients/with`
+//! runs a command beside these:
 //!
 //! ```sh
 //! tests/clients/with cargo test --locked --test it vendors:: -- --ignored
@@ -18,7 +18,12 @@ use crate::support::{Desk, Ended};
 
 /// Runs a script of `tests/clients` to its end.
 fn run(script: &str, arguments: &[&str]) {
-    let python = std::env::var("KSTATE_CLIENTS_PYTHON").unwrap_or_else(|_| {
+    run_by("KSTATE_CLIENTS_PYTHON", script, arguments);
+}
+
+/// [`run`], by the Python that a variable names.
+fn run_by(python: &str, script: &str, arguments: &[&str]) {
+    let python = std::env::var(python).unwrap_or_else(|_| {
         panic!("there are no clients: run this as `tests/clients/with cargo test …`")
     });
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
@@ -69,4 +74,15 @@ fn the_python_client_of_kubernetes_finds_an_api_server() {
     let file = |user: &str| desk.arg(user);
     let arguments = [file("admin"), file("limited"), file("stranger")];
     run("k8s.py", &arguments.each_ref().map(String::as_str));
+}
+
+#[ignore = "needs the vendors' clients"]
+#[test]
+fn a_linter_of_policies_finds_nothing() {
+    let files = std::fs::read_dir(crate::scripts::policy::expected()).expect("the folder");
+    let files = files.map(|file| file.expect("a file").path());
+    let files: Vec<_> = files.map(|file| file.display().to_string()).collect();
+    assert!(!files.is_empty());
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
+    run_by("KSTATE_LINTER_PYTHON", "policies.py", &files);
 }

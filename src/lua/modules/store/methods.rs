@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Value};
 
+use super::bucket::BUCKET;
 use super::handle::{Handle, is_missing, key_of, of, or_conflict, own_key_of};
 use super::listing::{self, Listing};
 use super::lock::LOCK;
@@ -25,6 +26,7 @@ pub(super) static CLASS: Class = Class {
         URL,
         AT,
         OPEN,
+        BUCKET,
         READ,
         STAT,
         EXISTS,
@@ -121,20 +123,25 @@ assert(kstate.store.open("memfs://open"):exists("b/x"))
             if is_kin {
                 url.options = this.borrow::<Handle>()?.options.clone();
             }
-            let host = &vm::of(lua).host;
-            if host.profile == Profile::Backend {
-                let message = "a backend works on the stores of its options, and opens no others";
-                return Err(ScriptError::denied(message).into());
-            }
-            let _io = host.io.enter();
-            Ok(Handle {
-                store: host.session.open(&url)?,
-                options: url.options,
-                is_wrapped: false,
-            })
+            open_url(lua, url)
         })
     },
 };
+
+/// Another place for a script, and for no backend.
+pub(super) fn open_url(lua: &Lua, url: StoreUrl) -> mlua::Result<Handle> {
+    let host = &vm::of(lua).host;
+    if host.profile == Profile::Backend {
+        let message = "a backend works on the stores of its options, and opens no others";
+        return Err(ScriptError::denied(message).into());
+    }
+    let _io = host.io.enter();
+    Ok(Handle {
+        store: host.session.open(&url)?,
+        options: url.options,
+        is_wrapped: false,
+    })
+}
 
 const STAT: Def = Def {
     name: "Store:stat",

@@ -2,6 +2,7 @@
 
 mod abilities;
 mod body;
+mod bucket;
 mod convert;
 pub(super) mod handle;
 mod listing;
