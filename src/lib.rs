@@ -11,6 +11,7 @@ mod fixture;
 pub mod lua;
 pub mod merge;
 mod named_file;
+pub mod repl;
 pub mod scripts;
 pub mod session;
 pub mod store;

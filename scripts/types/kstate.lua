@@ -717,6 +717,15 @@ function kstate.cli.table(rows, options) end
 ---@param bytes string the bytes
 function kstate.cli.out(bytes) end
 
+---Looking into a script while it runs.
+kstate.debug = {}
+
+---Opens a prompt in the middle of a script, until the person leaves it.
+---
+---The fields of `values` are variables there: the script's own locals can't be seen otherwise. What is changed in them is in the table afterwards. Where nobody can type (cron, a pipe) it says so and goes on. `kstate.exit` there ends the script.
+---@param values? table what to look at, by name
+function kstate.debug.repl(values) end
+
 ---What changes in a text, with the secrets in it hidden.
 kstate.diff = {}
 

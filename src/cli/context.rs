@@ -5,10 +5,10 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::watch;
 
 use super::backend::register;
 use super::exit::{Exit, Failure};
+use super::interrupts::{end_now, interrupted};
 use super::output::LogFormat;
 use super::run::Held;
 use super::{Global, permissions};
@@ -39,7 +39,7 @@ pub(super) struct Context {
     is_summed_up: AtomicBool,
     /// How journals are kept; `None` without a folder for them.
     pub(super) journal: Option<journal::Settings>,
-    wants_journal: bool,
+    pub(super) wants_journal: bool,
     warned: Once,
     /// The backends that are written in Lua.
     pub(super) backends: Vec<Served>,
@@ -325,40 +325,5 @@ impl Drop for Context {
             let _ = runtime.block_on(given_back);
             runtime.shutdown_timeout(GRACE);
         }
-    }
-}
-
-/// Ends the process at once: the person asked twice, or a script can't be stopped otherwise.
-#[expect(clippy::exit, clippy::disallowed_methods, reason = "the last resort")]
-pub(super) fn end_now(code: u8) -> ! {
-    std::process::exit(i32::from(code))
-}
-
-/// Hears of the first request to stop; the second one ends the process at once.
-pub(super) fn stop_requests(io: &Handle) -> watch::Receiver<bool> {
-    let (tell, told) = watch::channel(false);
-    io.spawn(async move {
-        interrupted().await;
-        tell.send_replace(true);
-        interrupted().await;
-        end_now(Exit::INTERRUPTED);
-    });
-    told
-}
-
-/// Waits for Ctrl-C or a request to terminate.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }

@@ -10,6 +10,7 @@ mod diff;
 mod edit;
 mod exit;
 mod history;
+mod interrupts;
 mod job;
 mod lock;
 mod ls;
@@ -17,6 +18,7 @@ mod output;
 mod permissions;
 mod plan;
 mod progress;
+mod repl;
 mod rm;
 mod run;
 mod stat;
@@ -39,8 +41,11 @@ use exit::{Exit, Failure};
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Run this piece of Lua and print what it gives
+    #[arg(short, value_name = "CODE")]
+    eval: Option<String>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 const AFTER_HELP: &str = "\
@@ -111,6 +116,8 @@ struct Global {
 enum Command {
     /// Run a Lua script
     Run(run::Run),
+    /// Open a prompt for Lua, whose changes are staged; `kstate` alone does so too
+    Repl(repl::Repl),
     /// Save what a script would do as a plan, and show plans
     Plan(plan::Plan),
     /// Do what a plan says
@@ -160,11 +167,15 @@ pub fn main() -> ExitCode {
     };
     let format = cli.global.log_format;
     output::log_to_stderr(cli.global.verbose, cli.global.quiet, format);
-    let mode = cli.mode();
+    let (command, mode) = match cli.take_command() {
+        Ok(command) => command,
+        Err(failure) => return ExitCode::from(failure.report(format)),
+    };
     let result = Context::new(Env::of_process(), &cli.global, mode).and_then(|context| {
         let context = Arc::new(context);
-        let result = match cli.command {
+        let result = match command {
             Command::Run(run) => run.run(&context),
+            Command::Repl(repl) => repl.run(&context),
             Command::Plan(plan) => plan.run(&context),
             Command::Edit(edit) => edit.run(&context),
             command => context.interruptible(dispatch(command, &context)),
@@ -179,28 +190,38 @@ pub fn main() -> ExitCode {
 }
 
 impl Cli {
-    /// What becomes of this run's writes; takes the runtime's flags out of a script's arguments.
-    fn mode(&mut self) -> Mode {
-        let plans = match &mut self.command {
+    /// What to do, and what becomes of this run's writes; takes the runtime's flags out of a
+    /// script's arguments.
+    fn take_command(&mut self) -> Result<(Command, Mode), Failure> {
+        let mut command = match (self.command.take(), self.eval.take()) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::usage("-e stands alone: kstate -e CODE"));
+            }
+            (Some(command), None) => command,
+            (None, code) => Command::Repl(repl::Repl::bare(code)),
+        };
+        let plans = match &mut command {
             Command::Run(run) => {
                 run.script.lift_flags(&mut self.global);
                 false
             }
+            Command::Repl(repl) => repl.lift_flags(&mut self.global),
             Command::Plan(plan) => plan.lift_flags(&mut self.global),
             _ => false,
         };
-        match (plans, self.global.dry_run) {
+        let mode = match (plans, self.global.dry_run) {
             (true, _) => Mode::Plan,
             (false, true) => Mode::DryRun,
             (false, false) => Mode::Direct,
-        }
+        };
+        Ok((command, mode))
     }
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
         // Run before this: scripts have a thread of their own kind, and an editor gets the signals.
-        Command::Run(_) | Command::Plan(_) | Command::Edit(_) => Ok(Exit::DONE),
+        Command::Run(_) | Command::Repl(_) | Command::Plan(_) | Command::Edit(_) => Ok(Exit::DONE),
         // These tell themselves what they would do.
         Command::Apply(apply) => return apply.run(context).await,
         Command::Undo(undo) => return undo.run(context).await,

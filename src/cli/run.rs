@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use tokio::sync::watch;
 
 use super::Global;
-use super::context::{Context, end_now, stop_requests};
+use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::interrupts::{Requests, end_now};
 use super::job::Job;
 use super::output::{LogFormat, show_operations};
 use super::permissions::{self, ScriptGrants};
@@ -105,8 +105,8 @@ impl ScriptRun {
     ) -> Result<(Source, Result<u8, Failure>), Failure> {
         let (name, source) = self.find(context)?;
         let host = self.host(command, &name, context)?;
-        let stop = stop_requests(&host.io);
-        let ended = here(self.attempt(host, &source, stop));
+        let requests = Requests::hear(&host.io);
+        let ended = here(self.attempt(host, &source, &requests));
         context.held.show_unless_done(&ended);
         Ok((source, ended))
     }
@@ -116,21 +116,27 @@ impl ScriptRun {
         &self,
         host: Host,
         source: &Source,
-        mut stop: watch::Receiver<bool>,
+        requests: &Requests,
     ) -> Result<u8, Failure> {
-        let io = host.io.clone();
         let args = self.script.get(1..).unwrap_or_default();
         let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
         runtime.embed(scripts::module);
-        let stopper = runtime.stopper();
-        io.spawn(async move {
-            if stop.wait_for(|stop| *stop).await.is_ok() {
-                stopper.stop(Stop::Cancelled);
+        let work = async {
+            match runtime.run_script(source, args).await {
+                Ok(exit) => Ok(exit.0),
+                Err(error) => Err(told(&error, &runtime.render(&error))),
             }
-        });
-        match runtime.run_script(source, args).await {
-            Ok(exit) => Ok(exit.0),
-            Err(error) => Err(told(&error, &runtime.render(&error))),
+        };
+        requests.stopping(runtime.stopper(), work).await
+    }
+
+    /// Bounds for what is no script.
+    pub(super) fn bounded(memory: u64) -> Self {
+        Self {
+            timeout: None,
+            memory,
+            grants: ScriptGrants::default(),
+            script: Vec::new(),
         }
     }
 
@@ -164,6 +170,7 @@ impl ScriptRun {
         host.timeout = self.timeout;
         host.memory_limit = usize::try_from(self.memory).unwrap_or(usize::MAX);
         host.program = format!("kstate {command} {name}");
+        host.prompt = super::repl::in_script(context);
         host.help_footer =
             Some("--dry-run writes nothing anywhere and shows what would be done. kstate's other options, such\nas --state and --timeout, go before the script's name.\n".to_owned());
         host.on_stuck = Arc::new(|reason| {
@@ -217,7 +224,8 @@ impl Write for Held {
     }
 }
 
-fn find(name: &str, context: &Context) -> Result<Source, Failure> {
+/// The text of a script: a path, the name of one of the user's or of ours, or `-`.
+pub(super) fn find(name: &str, context: &Context) -> Result<Source, Failure> {
     if name == "-" {
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);

@@ -183,7 +183,8 @@ fn as_integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn type_of(value: &Value) -> String {
+/// What kind of value it is, in the words of complaints.
+pub(super) fn type_of(value: &Value) -> String {
     match value {
         Value::Nil => "no value".to_owned(),
         Value::Number(number) => format!("the number {number}"),

@@ -300,21 +300,6 @@ hint: ask
 }
 
 #[test]
-fn the_prompt_evaluates_expressions_and_statements() {
-    with(Bench::new().host(), async |runtime| {
-        let two = runtime.eval("repl", "1 + 1").await.unwrap();
-        assert_eq!(runtime.show(&two[0]), "2");
-        runtime.eval("repl", "x = { 1, b = 'c' }").await.unwrap();
-        let x = runtime.eval("repl", "x").await.unwrap();
-        assert_eq!(runtime.show(&x[0]), "{ 1, b = \"c\" }");
-        assert!(runtime.is_incomplete("for i = 1, 2 do"));
-        assert!(runtime.is_incomplete("x = [["));
-        assert!(!runtime.is_incomplete("x = 'abc"));
-        assert!(!runtime.is_incomplete("x + 1"));
-    });
-}
-
-#[test]
 fn a_long_path_that_lua_shortens_still_shows_the_line() {
     let name = format!("/{}/script.lua", "deep".repeat(30));
     let source = Source::new(&name, "local n = {}\nlocal m = n.x.y");

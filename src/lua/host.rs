@@ -4,7 +4,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::error::Stop;
+use futures::future::LocalBoxFuture;
+use mlua::Table;
+
+use super::Runtime;
+use super::error::{ScriptError, Stop};
 use super::shard::Shard;
 use crate::config::state_store::{self, Inputs, Resolution};
 use crate::session::Session;
@@ -84,6 +88,10 @@ pub type OnStuck = Arc<dyn Fn(Stop) + Send + Sync>;
 /// Reads the name of a store.
 pub type Resolve = Arc<dyn Fn(&str) -> store::Result<StoreUrl> + Send + Sync>;
 
+/// Opens a prompt in the middle of a script, with these globals, until the person leaves it.
+pub type OpenPrompt =
+    Arc<dyn Fn(Runtime, Table) -> LocalBoxFuture<'static, Result<(), ScriptError>> + Send + Sync>;
+
 /// What a VM is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -147,6 +155,8 @@ pub struct Host {
     pub on_stuck: OnStuck,
     /// How usage lines name the way the script was started, such as `kstate run move_bucket`.
     pub program: String,
+    /// What `kstate.debug.repl` opens; `None` where nobody can type.
+    pub prompt: Option<OpenPrompt>,
     /// What `--help` of a script says after its own flags.
     pub help_footer: Option<String>,
 }
@@ -176,6 +186,7 @@ impl Host {
             grace: Duration::from_secs(5),
             on_stuck: Arc::new(|_| {}),
             program: "kstate run".to_owned(),
+            prompt: None,
             help_footer: None,
         }
     }

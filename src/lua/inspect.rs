@@ -5,6 +5,8 @@ use std::fmt::Write;
 use mlua::{Table, Value};
 
 use super::data;
+use crate::config::mask::{HIDDEN, is_secret_name, mask};
+use crate::text;
 
 /// How deep `print` looks into tables.
 pub(super) const DEPTH: usize = 4;
@@ -12,32 +14,69 @@ pub(super) const DEPTH: usize = 4;
 /// Width up to which a table stays on one line, in characters.
 const LINE: usize = 80;
 
+/// How much of a value is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// How many tables deep.
+    depth: usize,
+    /// So many characters of a string.
+    text: usize,
+    /// So many entries of a table.
+    entries: usize,
+    /// No secrets.
+    masked: bool,
+}
+
+impl Limits {
+    /// All of it, so many tables deep.
+    const fn depth(depth: usize) -> Self {
+        Self {
+            depth,
+            text: usize::MAX,
+            entries: usize::MAX,
+            masked: false,
+        }
+    }
+
+    /// What fits on a screen or two.
+    pub(super) const PROMPT: Self = Self {
+        depth: DEPTH,
+        text: 1000,
+        entries: 100,
+        masked: true,
+    };
+}
+
 /// A value on one line, for messages.
 pub(super) fn one_line(value: &Value) -> String {
-    let mut printer = Printer {
-        depth: 1,
-        path: Vec::new(),
-    };
-    printer.flat(value, 0)
+    Printer::new(Limits::depth(1)).flat(value, 0)
 }
 
 /// A value as Lua would write it, tables over several lines where they are long, at most
 /// `depth` tables deep.
 pub(super) fn pretty(value: &Value, depth: usize) -> String {
-    let mut printer = Printer {
-        depth,
-        path: Vec::new(),
-    };
-    printer.show(value, 0)
+    within(value, Limits::depth(depth))
+}
+
+/// As [`pretty`], within limits.
+pub(super) fn within(value: &Value, limits: Limits) -> String {
+    Printer::new(limits).show(value, 0)
 }
 
 struct Printer {
-    depth: usize,
+    limits: Limits,
     /// The tables around the one being printed, to see cycles.
     path: Vec<*const std::ffi::c_void>,
 }
 
 impl Printer {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            path: Vec::new(),
+        }
+    }
+
     fn show(&mut self, value: &Value, level: usize) -> String {
         let flat = self.flat(value, level);
         let Value::Table(table) = value else {
@@ -49,10 +88,18 @@ impl Printer {
         self.path.push(table.to_pointer());
         let indent = "  ".repeat(level + 1);
         let mut text = "{\n".to_owned();
-        for (name, value) in entries(table) {
+        let (entries, more) = self.cut(entries(table));
+        for (name, value) in entries {
+            let shown = match &name {
+                Some(name) if self.hides(name, &value) => HIDDEN.to_owned(),
+                _ => self.show(&value, level + 1),
+            };
             let name = name.map_or_else(String::new, |name| format!("{name} = "));
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{indent}{name}{},", self.show(&value, level + 1));
+            let _ = writeln!(text, "{indent}{name}{shown},");
+        }
+        if more > 0 {
+            let _ = writeln!(text, "{indent}… {more} more");
         }
         text.push_str(&"  ".repeat(level));
         text.push('}');
@@ -65,7 +112,7 @@ impl Printer {
             Value::Nil => "nil".to_owned(),
             Value::Boolean(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
-            Value::String(text) => quoted(&text.as_bytes()),
+            Value::String(text) => self.text(&text.as_bytes()),
             Value::Table(table) => self.flat_table(table, level),
             null if data::is_null(null) => "null".to_owned(),
             Value::Error(error) => error.to_string(),
@@ -77,7 +124,7 @@ impl Printer {
     }
 
     fn closed(&self, table: &Table, level: usize) -> bool {
-        level >= self.depth || self.path.contains(&table.to_pointer())
+        level >= self.limits.depth || self.path.contains(&table.to_pointer())
     }
 
     fn flat_table(&mut self, table: &Table, level: usize) -> String {
@@ -88,22 +135,76 @@ impl Printer {
         if entries.is_empty() {
             return "{}".to_owned();
         }
-        if level >= self.depth {
+        if level >= self.limits.depth {
             return "{…}".to_owned();
         }
         self.path.push(table.to_pointer());
+        let (entries, more) = self.cut(entries);
         let mut parts = Vec::with_capacity(entries.len());
         for (name, value) in entries {
-            let value = self.flat(&value, level + 1);
+            let value = match &name {
+                Some(name) if self.hides(name, &value) => HIDDEN.to_owned(),
+                _ => self.flat(&value, level + 1),
+            };
             parts.push(name.map_or_else(|| value.clone(), |name| format!("{name} = {value}")));
+        }
+        if more > 0 {
+            parts.push(format!("… {more} more"));
         }
         self.path.pop();
         format!("{{ {} }}", parts.join(", "))
     }
+
+    fn text(&self, bytes: &[u8]) -> String {
+        if self.limits.masked
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return self.shortened(&mask(text));
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.shortened(text),
+            // Each byte of it may be written as four characters.
+            Err(_) if bytes.len() > self.limits.text => {
+                let (first, rest) = bytes.split_at(self.limits.text);
+                format!(
+                    "{}… {}",
+                    quoted(first),
+                    text::count(rest.len() as u64, "byte")
+                )
+            }
+            Err(_) => quoted(bytes),
+        }
+    }
+
+    fn shortened(&self, text: &str) -> String {
+        match text.char_indices().nth(self.limits.text) {
+            Some((end, _)) => {
+                let (first, rest) = text.split_at(end);
+                let rest = text::count(rest.chars().count() as u64, "more character");
+                format!("{}… {rest}", quoted(first.as_bytes()))
+            }
+            None => quoted(text.as_bytes()),
+        }
+    }
+
+    /// The entries that are shown, and how many are not.
+    fn cut(&self, mut entries: Vec<Entry>) -> (Vec<Entry>, usize) {
+        let more = entries.len().saturating_sub(self.limits.entries);
+        entries.truncate(self.limits.entries);
+        (entries, more)
+    }
+
+    /// Whether an entry is called like a secret, and may be one.
+    fn hides(&self, name: &str, value: &Value) -> bool {
+        self.limits.masked && value.is_string() && is_secret_name(name)
+    }
 }
 
+/// A name, unless it is a part of the list, and a value.
+type Entry = (Option<String>, Value);
+
 /// A table's entries: the list part first, without names, then the rest sorted by name.
-fn entries(table: &Table) -> Vec<(Option<String>, Value)> {
+fn entries(table: &Table) -> Vec<Entry> {
     let table = &contents(table);
     let length = table.raw_len();
     let mut list = Vec::new();
@@ -161,7 +262,7 @@ fn quoted(bytes: &[u8]) -> String {
                 '\n' => text.push_str("\\n"),
                 '\r' => text.push_str("\\r"),
                 '\t' => text.push_str("\\t"),
-                c if c.is_control() => {
+                c if text::is_unseen(c) => {
                     // Writing to a String cannot fail.
                     let _ = write!(text, "\\u{{{:x}}}", u32::from(c));
                 }

@@ -14,12 +14,14 @@ mod flags;
 pub mod generate;
 mod host;
 mod inspect;
+pub mod lexer;
 mod manifest;
 #[expect(
     clippy::needless_pass_by_value,
     reason = "functions take what mlua hands over"
 )]
 mod modules;
+mod prompt;
 mod render;
 mod require;
 mod script;
@@ -35,19 +37,19 @@ mod watch;
 mod yaml_data;
 mod yaml_text;
 
-use mlua::{Function, Lua, MultiValue, Value};
+use mlua::Lua;
 
 use crate::units;
 
 pub use error::{ScriptError, Stop};
-pub use host::{Host, NoTerminal, OnStuck, Output, Profile, Resolve, Terminal};
+pub use host::{Host, NoTerminal, OnStuck, OpenPrompt, Output, Profile, Resolve, Terminal};
 pub use manifest::Manifest;
 pub use modules::MODULES;
 pub use require::Embedded;
 pub use script::Exit;
 pub use shard::Shard;
 pub use source::Source;
-pub use watch::Stopper;
+pub use watch::{Asked, Stopper};
 
 use require::{Asker, Modules};
 
@@ -95,7 +97,7 @@ impl Runtime {
     /// What the script raised, a mistake in its arguments, or why it was stopped.
     pub async fn run_script(&self, source: &Source, args: &[String]) -> Result<Exit, ScriptError> {
         self.modules.set_root(source.folder.clone());
-        self.within(script::run(&self.lua, source, args)).await
+        self.stoppable(script::run(&self.lua, source, args)).await
     }
 
     /// What a script declares that it needs; `None` for one that declares nothing because it
@@ -105,49 +107,7 @@ impl Runtime {
     /// A mistake in the script or in what it declares.
     pub async fn declared(&self, source: &Source) -> Result<Option<Manifest>, ScriptError> {
         self.modules.set_root(source.folder.clone());
-        self.within(script::declared(&self.lua, source)).await
-    }
-
-    /// Runs a piece of Lua in the shared globals, where it may make new ones: an expression, or
-    /// statements. For the prompt and for `-e`.
-    ///
-    /// # Errors
-    /// As [`run_script`](Self::run_script); syntax errors say whether more input could help
-    /// (see [`is_incomplete`](Self::is_incomplete)).
-    pub async fn eval(&self, name: &str, text: &str) -> Result<MultiValue, ScriptError> {
-        let chunk = self.eval_chunk(name, text)?;
-        self.within(vm::call(&self.lua, chunk, ())).await
-    }
-
-    fn eval_chunk(&self, name: &str, text: &str) -> Result<Function, ScriptError> {
-        let vm = vm::of(&self.lua);
-        vm.sources
-            .borrow_mut()
-            .insert(name.to_owned(), text.to_owned());
-        let expression = format!("return {text}");
-        vm::load(&self.lua, name, &expression, vm.public.clone())
-            .or_else(|_| vm::load(&self.lua, name, text, vm.public.clone()))
-            .map_err(ScriptError::from)
-    }
-
-    /// Whether a piece of Lua is the beginning of a longer one.
-    pub fn is_incomplete(&self, text: &str) -> bool {
-        let public = vm::of(&self.lua).public.clone();
-        let load = |text: &str| vm::load(&self.lua, "input", text, public.clone());
-        if load(&format!("return {text}")).is_ok() {
-            return false;
-        }
-        matches!(
-            load(text),
-            Err(mlua::Error::SyntaxError { incomplete_input: true, message })
-                // A quoted string can't go on in the next line.
-                if !message.contains("unfinished string")
-        )
-    }
-
-    /// A value as `print` shows it.
-    pub fn show(&self, value: &Value) -> String {
-        inspect::pretty(value, inspect::DEPTH)
+        self.stoppable(script::declared(&self.lua, source)).await
     }
 
     /// An error as a terminal shows it: message, line of the script, causes, calls, hint.
@@ -155,15 +115,18 @@ impl Runtime {
         render::render(error, &vm::of(&self.lua).sources.borrow())
     }
 
-    /// Runs something that can be stopped.
-    async fn within<T>(
+    /// Does something that can be stopped; within something else that can, only this is.
+    ///
+    /// # Errors
+    /// Its own, or why it was stopped.
+    pub async fn stoppable<T>(
         &self,
         work: impl Future<Output = Result<T, ScriptError>>,
     ) -> Result<T, ScriptError> {
-        let _run = self.stopper.start(vm::of(&self.lua).host.timeout);
+        let run = self.stopper.start(vm::of(&self.lua).host.timeout);
         let result = tokio::select! {
             biased;
-            reason = self.stopper.wait() => Err(ScriptError::stopped(reason)),
+            reason = run.stopped() => Err(ScriptError::stopped(reason)),
             result = work => result,
         };
         if result.is_err() {

@@ -55,6 +55,11 @@ impl Modules {
         *self.0.root.borrow_mut() = root;
     }
 
+    /// Every module is loaded anew when it is required next.
+    pub(super) fn forget(&self) {
+        self.0.loaded.borrow_mut().clear();
+    }
+
     /// Modules come from the binary too.
     pub(super) fn set_embedded(&self, embedded: Embedded) {
         *self.0.embedded.borrow_mut() = Some(embedded);

@@ -45,8 +45,18 @@ async fn run_to_end(lua: &Lua, source: &Source, args: &[String]) -> Result<Exit,
     set_arg(lua, source, args)?;
     let chunk = source::compile(lua, &source.name, &source.text, Asker::default())?;
     let results = vm::call(lua, chunk, MultiValue::new()).await?;
-    let Some(Value::Table(table)) = results.front() else {
-        return exit_of(results.front());
+    finish(lua, source, results.front(), args).await
+}
+
+/// Goes on with what a script returned.
+pub(super) async fn finish(
+    lua: &Lua,
+    source: &Source,
+    returned: Option<&Value>,
+    args: &[String],
+) -> Result<Exit, ScriptError> {
+    let Some(Value::Table(table)) = returned else {
+        return exit_of(returned);
     };
     let Value::Function(main) = table.get("main")? else {
         return Err(ScriptError::invalid(format!(
@@ -84,7 +94,7 @@ async fn main_of(
 }
 
 /// `arg` as plain Lua has it, for scripts that run from top to bottom.
-fn set_arg(lua: &Lua, source: &Source, args: &[String]) -> mlua::Result<()> {
+pub(super) fn set_arg(lua: &Lua, source: &Source, args: &[String]) -> mlua::Result<()> {
     let arg = lua.create_sequence_from(args.iter().map(String::as_str))?;
     arg.raw_set(0, source.name.as_str())?;
     vm::of(lua).public.raw_set("arg", arg)

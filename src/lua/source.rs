@@ -39,6 +39,12 @@ impl Source {
         }
     }
 
+    /// The text as the prompt runs it, where globals may be made.
+    #[must_use]
+    pub fn text_for_prompt(&self) -> &str {
+        bare(&self.text)
+    }
+
     /// A text that ships with kstate.
     pub fn shipped(name: impl Into<String>, text: &'static str) -> Self {
         Self {
@@ -122,16 +128,20 @@ fn globals(lua: &Lua, asker: Asker) -> mlua::Result<Table> {
 
 /// The text as Lua gets it: no byte-order mark, no shebang, globals read-only.
 fn prepared(text: &str) -> String {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let rest = if text.starts_with('#') {
-        text.find('\n').map_or("", |end| &text[end..])
-    } else {
-        text
-    };
-    if rest.trim_start().starts_with(ALLOW_GLOBALS) {
-        return rest.to_owned();
+    let text = bare(text);
+    if text.trim_start().starts_with(ALLOW_GLOBALS) {
+        return text.to_owned();
     }
-    format!("{STRICT}{rest}")
+    format!("{STRICT}{text}")
+}
+
+/// The text without a byte-order mark and a shebang, whose line stays as an empty one.
+fn bare(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.starts_with('#') {
+        return text.find('\n').map_or("", |end| &text[end..]);
+    }
+    text
 }
 
 /// A syntax error with a hint where Lua's words need one.

@@ -41,6 +41,8 @@ pub(super) struct Vm {
     pub(super) is_declaring: Cell<bool>,
     /// The globals of scripts.
     pub(super) public: Table,
+    /// What stops the script.
+    pub(super) stopper: Stopper,
     /// Where the instruction hook found the VM at work.
     pub(super) busy_at: Cell<Option<String>>,
     /// Whether the script made coroutines: a wait in one is only ended by collecting it.
@@ -74,7 +76,7 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
         | StdLib::OS;
     let lua = Lua::new_with(libraries, LuaOptions::default())?;
     lua.set_memory_limit(host.memory_limit)?;
-    hook(&lua, stopper)?;
+    hook(&lua, stopper.clone())?;
     reserve_errors(&lua)?;
 
     let prelude = lua
@@ -89,6 +91,7 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
         host,
         sources: RefCell::default(),
         public,
+        stopper,
         busy_at: Cell::new(None),
         coroutines: Cell::new(false),
         freeze,

@@ -150,6 +150,16 @@ impl Layer {
         self.lock().steps.len()
     }
 
+    /// Forgets all changes, and what was seen. No tag is given twice.
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        state.roots.clear();
+        state.steps.clear();
+        if let Some(sightings) = &self.sightings {
+            sightings.clear();
+        }
+    }
+
     pub(super) fn steps(&self) -> Vec<Recorded> {
         self.lock().steps.clone()
     }

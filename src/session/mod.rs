@@ -165,6 +165,20 @@ impl Session {
         })
     }
 
+    /// Opens a store to look at: the changes of a rehearsal show, and its plan doesn't depend on
+    /// what is seen. It is not to be written through.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn peek(&self, url: &StoreUrl) -> Result<Arc<dyn Store>> {
+        let store = beneath(&self.registry, url)?;
+        let gate = Arc::clone(&self.gate);
+        Ok(match &self.layer {
+            Some(layer) => Arc::new(Overlay::peeking(store, Arc::clone(layer), gate)),
+            None => store,
+        })
+    }
+
     fn direct(&self, store: Arc<dyn Store>, url: &StoreUrl) -> Direct {
         Direct::new(
             store,
@@ -190,6 +204,19 @@ impl Session {
         if let Some(journal) = &self.journal {
             journal.finish(complete, self.tally.changes());
         }
+    }
+
+    /// How many changes a rehearsal would have made so far.
+    pub fn staged(&self) -> usize {
+        self.layer.as_ref().map_or(0, |layer| layer.completed())
+    }
+
+    /// Forgets what was rehearsed so far: stores that are open show what is beneath again.
+    pub fn forget(&self) {
+        if let Some(layer) = &self.layer {
+            layer.clear();
+        }
+        self.notes.clear();
     }
 
     /// What a rehearsal would have done to the stores so far, in order; nothing in a direct run.

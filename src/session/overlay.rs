@@ -42,13 +42,20 @@ impl Overlay {
         layer: Arc<Layer>,
         gate: Arc<Gate>,
     ) -> Self {
-        let top = base.place().prefix.into();
-        let base = Watched::over(base, url, &layer);
+        let peeking = Self::peeking(base, layer, gate);
         Self {
+            base: Watched::over(peeking.base, url, &peeking.layer),
+            ..peeking
+        }
+    }
+
+    /// A store that remembers nothing of what is seen through it.
+    pub(super) fn peeking(base: Arc<dyn Store>, layer: Arc<Layer>, gate: Arc<Gate>) -> Self {
+        Self {
+            top: base.place().prefix.into(),
             base,
             layer,
             gate,
-            top,
         }
     }
 

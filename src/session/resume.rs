@@ -46,6 +46,15 @@ impl Session {
         }
     }
 
+    /// Another run with the same rights and stores, whose writes reach them.
+    #[must_use]
+    pub fn directly(&self) -> Self {
+        Self {
+            run: format!("{:08x}", fastrand::u32(..)),
+            ..self.fork(None)
+        }
+    }
+
     /// A session with the same rights and stores, without a journal yet or with another one.
     fn fork(&self, journal: Option<Journal>) -> Self {
         Self {

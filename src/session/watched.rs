@@ -91,6 +91,10 @@ impl Sightings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn clear(&self) {
+        *self.lock() = Seen::default();
+    }
+
     pub(super) fn all(&self) -> Seen {
         self.lock().clone()
     }

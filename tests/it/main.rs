@@ -30,6 +30,7 @@ mod permissions;
 mod plan_show;
 mod real_kubernetes;
 mod real_servers;
+mod repl;
 mod s3;
 mod s3_double;
 mod s3_double_test;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::sync::watch;
 
-use super::context::{Context, stop_requests};
+use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::interrupts::Requests;
 use super::run::{ScriptRun, here};
 use crate::lua::{Host, Shard, Source};
 use crate::session::lock::{Guard, LockOptions};
@@ -141,8 +141,8 @@ impl Job {
         let (name, source) = script.find(context)?;
         let mut host = script.host("run", &name, context)?;
         host.shard.clone_from(&progress.shard);
-        let stop = stop_requests(&host.io);
-        here(self.repeat(script, context, &host, &source, stop, progress))
+        let requests = Requests::hear(&host.io);
+        here(self.repeat(script, context, &host, &source, requests, progress))
     }
 
     /// Attempts until one ends otherwise than by an unavailable service.
@@ -152,7 +152,7 @@ impl Job {
         context: &Arc<Context>,
         host: &Host,
         source: &Source,
-        mut stop: watch::Receiver<bool>,
+        mut requests: Requests,
         progress: &mut Progress,
     ) -> Ended {
         let deadline = host.timeout.map(|timeout| Instant::now() + timeout);
@@ -161,8 +161,8 @@ impl Job {
             progress.attempts += 1;
             let mut host = host.clone();
             host.timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let work = script.attempt(host.clone(), source, stop.clone());
-            let ended = self.locked(context, &host, stop.clone(), work).await;
+            let work = script.attempt(host.clone(), source, &requests);
+            let ended = self.locked(context, &host, requests.clone(), work).await;
             let failure = match ended {
                 Err(failure) if failure.kind() == "unavailable" => failure,
                 ended => return ended,
@@ -178,11 +178,8 @@ impl Job {
             let (message, again) = (failure.message(), units::human_duration(now));
             let (next, all) = (progress.attempts + 1, self.retries + 1);
             tracing::warn!("{message}; attempt {next} of {all} in {again}");
-            if tokio::time::timeout(now, stop.wait_for(|stop| *stop))
-                .await
-                .is_ok()
-            {
-                return Err(interrupted());
+            if let Ok(failure) = tokio::time::timeout(now, requests.wait()).await {
+                return Err(failure);
             }
             pause *= 2;
         }
@@ -193,13 +190,13 @@ impl Job {
         &self,
         context: &Arc<Context>,
         host: &Host,
-        stop: watch::Receiver<bool>,
+        requests: Requests,
         work: impl Future<Output = Ended>,
     ) -> Ended {
         let Some(name) = &self.lock else {
             return work.await;
         };
-        let guard = self.take(name, context, host, stop).await?;
+        let guard = self.take(name, context, host, requests).await?;
         guard.protect(work).await?
     }
 
@@ -208,7 +205,7 @@ impl Job {
         name: &str,
         context: &Arc<Context>,
         host: &Host,
-        mut stop: watch::Receiver<bool>,
+        mut requests: Requests,
     ) -> Result<Guard, Failure> {
         let store = {
             // Opening may prepare a client, which belongs to the I/O runtime.
@@ -223,7 +220,7 @@ impl Job {
             session.lock(&store, &lock, &options).await
         });
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => Err(interrupted()),
+            failure = requests.wait() => Err(failure),
             taken = taking => match taken {
                 Ok(Ok(guard)) => Ok(guard),
                 Ok(Err(error)) => Err(refused(name, Failure::from(error))),
@@ -244,10 +241,6 @@ fn refused(job: &str, failure: Failure) -> Failure {
     Failure::new(Exit::RUNNING, message)
         .of_kind("locked")
         .hint(hint)
-}
-
-fn interrupted() -> Failure {
-    Failure::new(Exit::INTERRUPTED, "interrupted").of_kind("cancelled")
 }
 
 /// The share that a flag means.

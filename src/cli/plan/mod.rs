@@ -54,6 +54,19 @@ pub(super) fn shown(plan: &session::Plan, file: &str, color: bool) -> String {
     text::render(&View::new(plan, Detail::default(), file), color)
 }
 
+/// What staged changes would do, as a terminal shows it; in full with every line that differs.
+pub(super) fn staged(plan: &session::Plan, full: bool, color: bool) -> String {
+    let detail = Detail {
+        full,
+        ..Detail::default()
+    };
+    let view = View {
+        apply: ":commit".to_owned(),
+        ..View::new(plan, detail, "")
+    };
+    text::render(&view, color)
+}
+
 impl Plan {
     /// Takes the flags of this command out of the script's arguments. Whether a script is run.
     pub(super) fn lift_flags(&mut self, global: &mut Global) -> bool {

@@ -9,7 +9,8 @@ use tokens::{
     pem_start,
 };
 
-const HIDDEN: &str = "<hidden>";
+/// What stands in the place of a secret.
+pub const HIDDEN: &str = "<hidden>";
 
 /// The text with every value hidden that looks like a secret: by the name of its field, of its
 /// environment variable or flag, as part of a Kubernetes `Secret`, as a private key in PEM, or as
@@ -233,7 +234,8 @@ const ENDINGS: [&str; 15] = [
 ];
 
 /// Whether a field, variable or flag of this name holds a secret.
-fn is_secret_name(name: &str) -> bool {
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
     // In kOps's secrets/* the whole secret is {"Data": …}; elsewhere `data` is a common word.
     if name == "Data" {
         return true;

@@ -1,13 +1,12 @@
 //! What a backend's file says of itself, read without running it: the fields of the table in its
 //! `return kstate.backend{ … }` that are plain data, and the names of the others.
 
-mod lexer;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Number, Value as Json};
 
-use lexer::{Lexer, Token};
+pub(super) use crate::lua::lexer::Fault;
+use crate::lua::lexer::{Lexer, Token};
 
 /// A file as it describes itself.
 #[derive(Debug, Default, PartialEq)]
@@ -16,13 +15,6 @@ pub(super) struct Described {
     pub(super) data: Map<String, Json>,
     /// The names of those that are code.
     pub(super) code: BTreeSet<String>,
-}
-
-/// What can't be read, and in which line.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) message: String,
 }
 
 /// How deep tables may lie in each other.

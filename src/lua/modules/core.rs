@@ -186,10 +186,11 @@ const PRINT: Def = Def {
     permission: "",
     since: "0.1.0",
     example: r#"print("clusters:", { "a", "b" })"#,
-    make: |def, lua| def.sync(lua, print),
+    make: |def, lua| def.sync(lua, |lua, values: MultiValue| print(lua, &values)),
 };
 
-fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+/// Prints values as scripts do.
+pub(in crate::lua) fn print(lua: &Lua, values: &MultiValue) -> mlua::Result<()> {
     vm::of(lua).may_work()?;
     let mut line = Vec::new();
     for (index, value) in values.iter().enumerate() {

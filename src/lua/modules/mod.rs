@@ -6,6 +6,7 @@ mod base64;
 mod cli;
 mod config;
 mod core;
+mod debug;
 mod diff;
 mod env;
 mod hash;
@@ -26,6 +27,7 @@ use super::api::{self, Module};
 use super::host::Profile;
 use super::{data, vm};
 
+pub(super) use core::print;
 #[cfg(test)]
 pub(super) use http::tests as http_tests;
 pub(super) use store::{Handle, Incoming};
@@ -39,6 +41,7 @@ pub static MODULES: &[&Module] = &[
     &age::MODULE,
     &base64::MODULE,
     &cli::MODULE,
+    &debug::MODULE,
     &diff::MODULE,
     &env::MODULE,
     &hash::MODULE,
@@ -54,7 +57,7 @@ pub static MODULES: &[&Module] = &[
 
 /// What backends don't have: they answer for the stores that they are given, and do nothing of
 /// their own.
-const NOT_FOR_BACKENDS: [&str; 4] = ["store", "config", "cli", "process"];
+const NOT_FOR_BACKENDS: [&str; 5] = ["store", "config", "cli", "debug", "process"];
 
 /// Gives a VM its modules.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {

@@ -126,6 +126,12 @@ impl Notes {
         taken.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Forgets the locks taken so far.
+    pub(super) fn clear(&self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.clear();
+    }
+
     fn take(&self, lock: TakenLock) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let known = taken

@@ -1,16 +1,60 @@
 //! The words of a Lua text.
 
+use std::ops::Range;
+
 use serde_json::Number;
 
-use super::Fault;
+/// What can't be read, and in which line.
+#[derive(Debug, PartialEq)]
+pub struct Fault {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// A word and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// The line in which it begins, counted from 1.
+    pub line: usize,
+    /// Its bytes in the text.
+    pub span: Range<usize>,
+    /// What it is.
+    pub token: Token,
+}
+
+impl Word {
+    /// Whether it is this name, keyword or symbol.
+    #[must_use]
+    pub fn is(&self, wanted: &str) -> bool {
+        matches!(&self.token, Token::Name(text) | Token::Symbol(text) if text == wanted)
+    }
+}
+
+/// What a text ends in the middle of.
+#[derive(Debug, PartialEq)]
+pub struct Cut {
+    /// Where that begins, in bytes.
+    pub start: usize,
+    /// Why it has no end.
+    pub fault: Fault,
+}
+
+/// All words of a text up to one that has no end.
+#[must_use]
+pub fn words(text: &str) -> (Vec<Word>, Option<Cut>) {
+    Lexer::new(text).words()
+}
 
 /// A word of Lua.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub enum Token {
     /// A name or a keyword.
     Name(String),
     /// A string. What is no UTF-8 in it is replaced.
     Text(String),
+    /// A number.
     Number(Number),
     /// One character of anything else: longer operators come as several.
     Symbol(String),
@@ -18,42 +62,78 @@ pub(super) enum Token {
 
 /// Takes a text apart.
 pub(super) struct Lexer<'a> {
+    length: usize,
     rest: &'a str,
     line: usize,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
+        let length = text.len();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rest = if text.starts_with('#') {
             &text[text.find('\n').unwrap_or(text.len())..]
         } else {
             text
         };
-        Self { rest, line: 1 }
+        Self {
+            length,
+            rest,
+            line: 1,
+        }
     }
 
     /// All words with their lines.
-    pub(super) fn all(mut self) -> Result<Vec<(usize, Token)>, Fault> {
-        let mut tokens = Vec::new();
-        loop {
-            self.skip_blank()?;
-            let Some(first) = self.rest.chars().next() else {
-                return Ok(tokens);
-            };
-            let line = self.line;
-            let token = match first {
-                '"' | '\'' => Token::Text(self.quoted(first)?),
-                '[' if self.long_bracket().is_some() => Token::Text(self.long("a string")?),
-                '0'..='9' => self.number(),
-                first if first.is_ascii_alphabetic() || first == '_' => Token::Name(
-                    self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
-                        .to_owned(),
-                ),
-                _ => Token::Symbol(self.take(first.len_utf8()).to_owned()),
-            };
-            tokens.push((line, token));
+    pub(super) fn all(self) -> Result<Vec<(usize, Token)>, Fault> {
+        match self.words() {
+            (_, Some(cut)) => Err(cut.fault),
+            (words, None) => Ok(words
+                .into_iter()
+                .map(|word| (word.line, word.token))
+                .collect()),
         }
+    }
+
+    fn words(mut self) -> (Vec<Word>, Option<Cut>) {
+        let mut words = Vec::new();
+        loop {
+            let mut start = self.at();
+            let word = self.skip_blank(&mut start).and_then(|()| {
+                start = self.at();
+                self.word()
+            });
+            match word {
+                Ok(Some(word)) => words.push(word),
+                Ok(None) => return (words, None),
+                Err(fault) => return (words, Some(Cut { start, fault })),
+            }
+        }
+    }
+
+    fn at(&self) -> usize {
+        self.length - self.rest.len()
+    }
+
+    fn word(&mut self) -> Result<Option<Word>, Fault> {
+        let Some(first) = self.rest.chars().next() else {
+            return Ok(None);
+        };
+        let (line, start) = (self.line, self.at());
+        let token = match first {
+            '"' | '\'' => Token::Text(self.quoted(first)?),
+            '[' if self.long_bracket().is_some() => Token::Text(self.long("a string")?),
+            '0'..='9' => self.number(),
+            first if first.is_ascii_alphabetic() || first == '_' => Token::Name(
+                self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
+                    .to_owned(),
+            ),
+            _ => Token::Symbol(self.take(first.len_utf8()).to_owned()),
+        };
+        Ok(Some(Word {
+            line,
+            span: start..self.at(),
+            token,
+        }))
     }
 
     fn fault<T>(&self, message: impl Into<String>) -> Result<T, Fault> {
@@ -75,9 +155,11 @@ impl<'a> Lexer<'a> {
         self.take(end)
     }
 
-    fn skip_blank(&mut self) -> Result<(), Fault> {
+    /// Goes on to the next word; `start` is where what is skipped last begins.
+    fn skip_blank(&mut self, start: &mut usize) -> Result<(), Fault> {
         loop {
             self.take_while(char::is_whitespace);
+            *start = self.at();
             if !self.rest.starts_with("--") {
                 return Ok(());
             }
