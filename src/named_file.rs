@@ -1,8 +1,8 @@
-//! Files that the user names beside the stores: plans, the keys that open them, and what is told
-//! of a run.
+//! Files that the user names beside the stores: plans, the keys that open them, scripts, and what
+//! is told of a run.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::store::{Error, ErrorKind};
 /// The bytes of a file, or of standard input when the path is `-`.
 #[expect(
     clippy::disallowed_methods,
-    reason = "files that the user names: plans and age keys"
+    reason = "files that the user names: plans, age keys and scripts"
 )]
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") {
@@ -20,6 +20,41 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Ok(bytes);
     }
     std::fs::read(path)
+}
+
+/// The text of a file; `None` when there is none.
+pub(crate) fn text(path: &Path) -> io::Result<Option<String>> {
+    let bytes = match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let text = String::from_utf8(bytes);
+    text.map(Some)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// Writes a file that isn't there yet, and the folders above it.
+pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
+    folders(path)?;
+    File::create_new(path)?.write_all(text.as_bytes())
+}
+
+/// Writes a file, whatever was there, and the folders above it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files that the user asks for by name: reports, and what an editor needs"
+)]
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    folders(path)?;
+    std::fs::write(path, text)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the folders of a file that the user names"
+)]
+fn folders(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
 /// Why a file can't be read, and what to do.

@@ -1,10 +1,81 @@
 //! The shipped scripts: as files in `scripts/`, and embedded in the binary.
 
+pub mod eject;
+
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::lua::Source;
+use crate::named_file;
 use crate::store::registry::Env;
+
+/// What a shipped text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `kstate run` runs it.
+    Script,
+    /// It opens stores.
+    Backend,
+    /// Others `require` it.
+    Module,
+}
+
+impl Kind {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Backend => "backend",
+            Self::Module => "module",
+        }
+    }
+}
+
+/// A text that ships with kstate.
+#[derive(Clone, Debug)]
+pub struct Shipped {
+    /// The name by which it is asked for, with dots for the folders below `scripts`.
+    pub name: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// The text.
+    pub text: &'static str,
+}
+
+impl Shipped {
+    /// Its place below a folder of scripts.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("{}.lua", self.name.replace('.', "/")))
+    }
+
+    /// What it is, in a sentence: the first of the comment at its top.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let lines = self.text.lines();
+        let comment: Vec<_> = lines.map_while(|line| line.strip_prefix("-- ")).collect();
+        let comment = comment.join(" ");
+        let end = comment.find(". ").map_or(comment.len(), |end| end + 1);
+        comment[..end].trim_end_matches('.').to_owned()
+    }
+}
+
+/// All that ships with kstate.
+pub fn shipped() -> impl Iterator<Item = Shipped> {
+    let all = [
+        (EMBEDDED, Kind::Script, ""),
+        (BACKENDS, Kind::Backend, "backends."),
+        (MODULES, Kind::Module, ""),
+    ];
+    all.into_iter().flat_map(|(texts, kind, prefix)| {
+        texts.iter().map(move |(name, text)| Shipped {
+            name: format!("{prefix}{name}"),
+            kind,
+            text,
+        })
+    })
+}
 
 const EMBEDDED: &[(&str, &str)] = &[
     ("backup", include_str!("../scripts/backup.lua")),
@@ -146,8 +217,40 @@ pub fn backend_files(env: &Env) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The Lua files below a folder, in order, without hidden ones and the stubs for editors.
+///
+/// # Errors
+/// Those of reading the folder.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "scripts are code, not state: folders of them are gone through here alone"
+)]
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            files.extend(self::files(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "lua") && !is_stub(&path)? {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn is_stub(path: &Path) -> io::Result<bool> {
+    let text = named_file::read(path)?;
+    Ok(text.starts_with(b"---@meta"))
+}
+
 /// The folder of the user's own scripts and backends.
-fn data_folder(env: &Env) -> Option<PathBuf> {
+#[must_use]
+pub fn data_folder(env: &Env) -> Option<PathBuf> {
     let data = env
         .get("XDG_DATA_HOME")
         .map(PathBuf::from)

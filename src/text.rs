@@ -1,6 +1,7 @@
 //! Small helpers for what people read and type.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The known name nearest to a mistyped one, as the end of an error message:
 /// `" (did you mean 'region'?)"`, or nothing when none is near.
@@ -52,6 +53,19 @@ pub fn human_size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// The unified diff of two texts under their names, with this many lines around each change.
+#[must_use]
+pub fn unified_diff(old: (&str, &str), new: (&str, &str), context: usize) -> String {
+    similar::TextDiff::configure()
+        // Past this time the rest is shown as replaced, which is right, only longer.
+        .timeout(Duration::from_secs(2))
+        .diff_lines(old.1, new.1)
+        .unified_diff()
+        .context_radius(context)
+        .header(old.0, new.0)
+        .to_string()
 }
 
 /// `1 object`, `2 objects`.

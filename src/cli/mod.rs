@@ -21,6 +21,7 @@ mod progress;
 mod repl;
 mod rm;
 mod run;
+mod scripts;
 mod stat;
 mod sync;
 mod undo;
@@ -146,6 +147,8 @@ enum Command {
     Config(config::Config),
     /// Look at the kinds of stores, and test whether a store keeps its word
     Backend(backend::Backend),
+    /// See, take over and compare the scripts that ship with kstate
+    Scripts(scripts::Scripts),
     /// See who holds the locks of a store, and break one
     Lock(lock::Lock),
 }
@@ -235,6 +238,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
         Command::Backend(backend) => backend.run(context).await,
+        Command::Scripts(scripts) => scripts.run(context),
         Command::Lock(lock) => lock.run(context).await,
     };
     output::show_operations(context)?;

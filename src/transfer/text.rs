@@ -1,10 +1,9 @@
 //! The unified diff of one object in two stores.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use crate::store::{Key, ReadOptions, Result, Store};
+use crate::text::unified_diff;
 
 /// What hides secrets: gets an object's key and text, gives the text that may be shown.
 pub type Mask = dyn Fn(&Key, &str) -> String + Send + Sync;
@@ -81,14 +80,7 @@ pub async fn text_diff(
         return Ok(TextDiff::Masked);
     }
     let (name_a, name_b) = (sides.0.name(a, key), sides.1.name(b, key));
-    let diff = similar::TextDiff::configure()
-        // Past this time the rest is shown as replaced, which is right, only longer.
-        .timeout(Duration::from_secs(2))
-        .diff_lines(&text_a, &text_b)
-        .unified_diff()
-        .context_radius(options.context)
-        .header(&name_a, &name_b)
-        .to_string();
+    let diff = unified_diff((&name_a, &text_a), (&name_b, &text_b), options.context);
     Ok(TextDiff::Unified(diff))
 }
 

@@ -35,6 +35,7 @@ mod s3;
 mod s3_double;
 mod s3_double_test;
 mod scripts;
+mod scripts_command;
 mod session;
 mod shipped;
 mod store_file;

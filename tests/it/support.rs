@@ -83,6 +83,13 @@ impl Desk {
         command
     }
 
+    /// Runs the binary to its end, with the desk's own folder as the working directory.
+    pub(crate) fn run_here(&self, args: &[&str]) -> Ended {
+        let mut command = self.kstate(args);
+        command.current_dir(self.folder.path());
+        Ended::of(command)
+    }
+
     /// Runs the binary to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Ended {
         Ended::of(self.kstate(args))

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Duration;
 
 use serde_json::json;
 use serde_yaml::Value;
@@ -16,7 +15,7 @@ use crate::cli::output::{print_json, show_operations};
 use crate::config::mask::mask;
 use crate::config::validate::{Finding, Severity};
 use crate::merge::three_way::Conflict;
-use crate::text::{count, visible};
+use crate::text::{count, unified_diff, visible};
 
 /// How many characters of a value, and lines of a conflict, are shown.
 const SHOWN: usize = 100;
@@ -247,13 +246,7 @@ impl Report<'_> {
             return "(the difference is in secrets)\n".to_owned();
         }
         let url = self.target.url();
-        similar::TextDiff::configure()
-            // Past this time the rest is shown as replaced, which is right, only longer.
-            .timeout(Duration::from_secs(2))
-            .diff_lines(&old, &new)
-            .unified_diff()
-            .header(&url, &url)
-            .to_string()
+        unified_diff((&url, &old), (&url, &new), 3)
     }
 }
 
