@@ -3,6 +3,7 @@
 mod apply;
 mod backend;
 mod cat;
+mod check;
 mod config;
 mod context;
 mod cp;
@@ -147,6 +148,8 @@ enum Command {
     Config(config::Config),
     /// Look at the kinds of stores, and test whether a store keeps its word
     Backend(backend::Backend),
+    /// Find mistakes in scripts without running them
+    Check(check::Check),
     /// See, take over and compare the scripts that ship with kstate
     Scripts(scripts::Scripts),
     /// See who holds the locks of a store, and break one
@@ -238,6 +241,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
         Command::Backend(backend) => backend.run(context).await,
+        Command::Check(check) => check.run(context),
         Command::Scripts(scripts) => scripts.run(context),
         Command::Lock(lock) => lock.run(context).await,
     };

@@ -434,15 +434,7 @@ impl Def {
                 Value::String(name) => name.to_string_lossy(),
                 other => super::inspect::one_line(other),
             };
-            let Some(option) = self.options.iter().find(|option| option.name == name) else {
-                let known: Vec<_> = self.options.iter().map(|option| option.name).collect();
-                let near = did_you_mean(&name, known.iter().copied());
-                return Err(ScriptError::invalid(format!(
-                    "'{}' has no option '{name}'{near}",
-                    self.name
-                ))
-                .hint(format!("its options are {}", known.join(", "))));
-            };
+            let option = self.option(&name)?;
             if let Some(fault) = option.kind.fault(&value) {
                 return Err(ScriptError::invalid(format!(
                     "bad option '{name}' to '{}': {fault}",
@@ -452,13 +444,29 @@ impl Def {
         }
         for option in self.options.iter().filter(|option| !option.optional) {
             if table.raw_get::<Value>(option.name)?.is_nil() {
-                return Err(ScriptError::invalid(format!(
-                    "'{}' needs the option '{}'",
-                    self.name, option.name
-                )));
+                return Err(self.lacks(option));
             }
         }
         Ok(())
+    }
+
+    /// That a call lacks an option that it needs.
+    pub(super) fn lacks(&self, option: &Param) -> ScriptError {
+        ScriptError::invalid(format!(
+            "'{}' needs the option '{}'",
+            self.name, option.name
+        ))
+    }
+
+    /// Its option of this name.
+    pub(super) fn option(&self, name: &str) -> Result<&'static Param, ScriptError> {
+        let mut options = self.options.iter();
+        options.find(|option| option.name == name).ok_or_else(|| {
+            let known: Vec<_> = self.options.iter().map(|option| option.name).collect();
+            let near = did_you_mean(name, known.iter().copied());
+            ScriptError::invalid(format!("'{}' has no option '{name}'{near}", self.name))
+                .hint(format!("its options are {}", known.join(", ")))
+        })
     }
 }
 
@@ -473,12 +481,21 @@ pub(super) fn strict(lua: &Lua, table: &Table, shown: &'static str) -> mlua::Res
             Value::String(name) => name.to_string_lossy(),
             other => super::inspect::one_line(other),
         };
-        let near = did_you_mean(&key, names.iter().map(String::as_str));
-        Err::<(), _>(ScriptError::invalid(format!("{shown} has no '{key}'{near}")).into())
+        Err::<(), _>(has_no(shown, &key, names.iter().map(String::as_str)).into())
     })?;
     let behind = lua.create_table()?;
     behind.raw_set("__index", missing)?;
     table.set_metatable(Some(behind))
+}
+
+/// That there is no such name in a table or an object.
+pub(super) fn has_no<'a>(
+    shown: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> ScriptError {
+    let near = did_you_mean(name, known);
+    ScriptError::invalid(format!("{shown} has no '{name}'{near}"))
 }
 
 /// A table of functions by their definitions.

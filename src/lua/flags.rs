@@ -9,6 +9,14 @@ use super::manifest::Manifest;
 use super::{units, vm};
 use crate::text::did_you_mean;
 
+/// The fields of a script's table.
+pub(super) const FIELDS: [&str; 5] = ["summary", "flags", "args", "permissions", "main"];
+
+/// The fields of a flag or an argument in it.
+pub(super) const FLAG_FIELDS: [&str; 9] = [
+    "name", "type", "doc", "value", "short", "required", "default", "choices", "env",
+];
+
 /// What a script declares besides its `main`.
 pub(super) struct Contract {
     summary: String,
@@ -81,7 +89,6 @@ impl Kind {
 impl Contract {
     /// Reads what a script returned.
     pub(super) fn read(lua: &Lua, table: &Table) -> Result<Self, ScriptError> {
-        const FIELDS: [&str; 5] = ["summary", "flags", "args", "permissions", "main"];
         only(table, &FIELDS, "a script's table")?;
         let section = |name: &str| -> Result<Vec<Flag>, ScriptError> {
             let Some(list) = table.get::<Option<Table>>(name)? else {
@@ -141,11 +148,8 @@ impl Contract {
 
 impl Flag {
     fn read(lua: &Lua, declared: &Table) -> Result<Self, ScriptError> {
-        const FIELDS: [&str; 9] = [
-            "name", "type", "doc", "value", "short", "required", "default", "choices", "env",
-        ];
         let name: String = declared.get::<Option<String>>("name")?.unwrap_or_default();
-        only(declared, &FIELDS, &format!("the flag '{name}'"))?;
+        only(declared, &FLAG_FIELDS, &format!("the flag '{name}'"))?;
         let valid = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name
                 .chars()
@@ -304,15 +308,26 @@ pub(super) fn only(table: &Table, known: &[&str], what: &str) -> Result<(), Scri
             Value::String(name) => name.to_string_lossy(),
             other => super::inspect::one_line(other),
         };
-        if !known.contains(&name.as_str()) {
-            let near = did_you_mean(&name, known.iter().copied());
-            return Err(ScriptError::invalid(format!(
-                "{what} has the unknown field '{name}'{near}"
-            ))
-            .hint(format!("the fields are {}", known.join(", "))));
-        }
+        among(&name, known, what)?;
     }
     Ok(())
+}
+
+/// Refuses a field that is none of those.
+pub(super) fn among(name: &str, known: &[&str], what: &str) -> Result<(), ScriptError> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let near = did_you_mean(name, known.iter().copied());
+    Err(
+        ScriptError::invalid(format!("{what} has the unknown field '{name}'{near}"))
+            .hint(format!("the fields are {}", known.join(", "))),
+    )
+}
+
+/// Reads one flag or argument as it is declared, only to see whether it would be accepted.
+pub(super) fn check(lua: &Lua, declared: &Table) -> Result<(), ScriptError> {
+    Flag::read(lua, declared).map(drop)
 }
 
 /// Whether the person already said so to kstate itself.

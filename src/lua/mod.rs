@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod backend;
+mod check;
 #[cfg(test)]
 mod contract_tests;
 mod data;
@@ -41,6 +42,7 @@ use mlua::Lua;
 
 use crate::units;
 
+pub use check::{Finding, Rule, STACK as CHECK_STACK};
 pub use error::{ScriptError, Stop};
 pub use host::{Host, NoTerminal, OnStuck, OpenPrompt, Output, Profile, Resolve, Terminal};
 pub use manifest::Manifest;
@@ -108,6 +110,12 @@ impl Runtime {
     pub async fn declared(&self, source: &Source) -> Result<Option<Manifest>, ScriptError> {
         self.modules.set_root(source.folder.clone());
         self.stoppable(script::declared(&self.lua, source)).await
+    }
+
+    /// What is wrong with a script, as far as that can be told without running it, in the order of
+    /// its lines. The thread must have [`CHECK_STACK`].
+    pub fn check(&self, source: &Source) -> Vec<Finding> {
+        check::check(&self.lua, source)
     }
 
     /// An error as a terminal shows it: message, line of the script, causes, calls, hint.

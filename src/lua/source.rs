@@ -129,14 +129,14 @@ fn globals(lua: &Lua, asker: Asker) -> mlua::Result<Table> {
 /// The text as Lua gets it: no byte-order mark, no shebang, globals read-only.
 fn prepared(text: &str) -> String {
     let text = bare(text);
-    if text.trim_start().starts_with(ALLOW_GLOBALS) {
+    if allows_globals(text) {
         return text.to_owned();
     }
     format!("{STRICT}{text}")
 }
 
 /// The text without a byte-order mark and a shebang, whose line stays as an empty one.
-fn bare(text: &str) -> &str {
+pub(super) fn bare(text: &str) -> &str {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.starts_with('#') {
         return text.find('\n').map_or("", |end| &text[end..]);
@@ -144,8 +144,13 @@ fn bare(text: &str) -> &str {
     text
 }
 
+/// Whether a bare text opts out of read-only globals.
+pub(super) fn allows_globals(text: &str) -> bool {
+    text.trim_start().starts_with(ALLOW_GLOBALS)
+}
+
 /// A syntax error with a hint where Lua's words need one.
-fn explain(error: &mlua::Error, text: &str) -> ScriptError {
+pub(super) fn explain(error: &mlua::Error, text: &str) -> ScriptError {
     let explained = ScriptError::from(error);
     let Some(name) = explained
         .message()

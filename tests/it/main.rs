@@ -13,6 +13,7 @@ mod azure_double;
 mod azureblob;
 mod backend_command;
 mod backends;
+mod check;
 mod commands;
 mod cron;
 mod edit;

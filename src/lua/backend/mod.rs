@@ -25,6 +25,7 @@ mod tests;
 mod values;
 mod writing;
 
+use super::error::ScriptError;
 use crate::store::{Store, registry};
 
 pub use definition::{Definition, Kind, StoreOption};
@@ -33,6 +34,14 @@ pub(super) use object::{BackendObject, CLASS};
 pub use plugin::{Plugin, Served};
 pub(super) use sending::{Chunk, Part, Sending};
 pub(super) use serve::Clock;
+
+/// Whether a file says of itself what a backend must, without running it.
+///
+/// # Errors
+/// `invalid`, with the line, for what is no backend.
+pub(super) fn describe(name: &str, text: &str) -> Result<(), ScriptError> {
+    Definition::of_text(name, text).map(drop)
+}
 
 /// What an object of a store has beside its bytes, content type and user metadata, whoever wrote
 /// the store: no copy to another kind takes it along.

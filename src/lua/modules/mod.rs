@@ -57,7 +57,7 @@ pub static MODULES: &[&Module] = &[
 
 /// What backends don't have: they answer for the stores that they are given, and do nothing of
 /// their own.
-const NOT_FOR_BACKENDS: [&str; 5] = ["store", "config", "cli", "debug", "process"];
+pub(super) const NOT_FOR_BACKENDS: [&str; 5] = ["store", "config", "cli", "debug", "process"];
 
 /// Gives a VM its modules.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
