@@ -1022,6 +1022,29 @@ kstate.process = {}
 ---@return table # `code`, `stdout`, `stderr`
 function kstate.process.run(name, args, options) end
 
+---What tests say beyond Lua's own `assert`; `kstate test` runs them.
+kstate.test = {}
+
+---@class kstate.options.test.equal
+---@field message? string what the failure begins with
+
+---Fails unless two values are equal, tables by what is in them.
+---
+---The failure shows how they differ.
+---@param actual any what came
+---@param expected any what should have come
+---@param options? kstate.options.test.equal
+function kstate.test.equal(actual, expected, options) end
+
+---Fails unless a function raises an error of a kind; returns that error.
+---
+---What a script raises with Lua's `error` is of the kind `other`.
+---@param kind string the kind
+---@param f function what to call
+---@param ... any its arguments
+---@return kstate.Error # the error
+function kstate.test.raises(kind, f, ...) end
+
 ---Points in time as seconds since 1970, as text (RFC 3339, UTC), and durations.
 kstate.time = {}
 

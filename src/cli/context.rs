@@ -1,5 +1,6 @@
 //! What every command is given.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(super) struct Context {
     warned: Once,
     /// The backends that are written in Lua.
     pub(super) backends: Vec<Served>,
+    /// Those that were named by a flag.
+    named_backends: Vec<PathBuf>,
     runtime: Option<Runtime>,
 }
 
@@ -76,6 +79,7 @@ impl Context {
             wants_journal: !global.no_journal,
             warned: Once::new(),
             backends,
+            named_backends: global.backend.clone(),
             runtime: Some(runtime),
         };
         let grants = permissions::grants(&context, &global.stores, &global.script)?;
@@ -85,6 +89,15 @@ impl Context {
             None => session,
         });
         Ok(context)
+    }
+
+    /// A registry with the same backends, that shares nothing with this run's.
+    pub(super) fn another_registry(&self) -> Result<Arc<Registry>, Failure> {
+        let registry = Arc::new(Registry::new(self.env().clone()));
+        if let Some(io) = self.io() {
+            register(&registry, &self.settings, &self.named_backends, io)?;
+        }
+        Ok(registry)
     }
 
     /// Ends the run's journal, and tells what was changed and how to take it back.

@@ -25,6 +25,7 @@ mod run;
 mod scripts;
 mod stat;
 mod sync;
+mod test;
 mod undo;
 
 use std::process::ExitCode;
@@ -150,6 +151,8 @@ enum Command {
     Backend(backend::Backend),
     /// Find mistakes in scripts without running them
     Check(check::Check),
+    /// Run the tests of scripts
+    Test(test::Test),
     /// See, take over and compare the scripts that ship with kstate
     Scripts(scripts::Scripts),
     /// See who holds the locks of a store, and break one
@@ -184,6 +187,7 @@ pub fn main() -> ExitCode {
             Command::Repl(repl) => repl.run(&context),
             Command::Plan(plan) => plan.run(&context),
             Command::Edit(edit) => edit.run(&context),
+            Command::Test(test) => test.run(&context),
             command => context.interruptible(dispatch(command, &context)),
         };
         context.conclude(matches!(result, Ok(Exit::DONE | Exit::CHANGES)));
@@ -213,6 +217,10 @@ impl Cli {
             }
             Command::Repl(repl) => repl.lift_flags(&mut self.global),
             Command::Plan(plan) => plan.lift_flags(&mut self.global),
+            Command::Test(test) => {
+                self.global.script = test.grants.clone();
+                false
+            }
             _ => false,
         };
         let mode = match (plans, self.global.dry_run) {
@@ -227,7 +235,11 @@ impl Cli {
 async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
     let result = match command {
         // Run before this: scripts have a thread of their own kind, and an editor gets the signals.
-        Command::Run(_) | Command::Repl(_) | Command::Plan(_) | Command::Edit(_) => Ok(Exit::DONE),
+        Command::Run(_)
+        | Command::Repl(_)
+        | Command::Plan(_)
+        | Command::Edit(_)
+        | Command::Test(_) => Ok(Exit::DONE),
         // These tell themselves what they would do.
         Command::Apply(apply) => return apply.run(context).await,
         Command::Undo(undo) => return undo.run(context).await,

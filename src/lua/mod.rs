@@ -28,6 +28,7 @@ mod require;
 mod script;
 mod shard;
 mod source;
+mod suite;
 #[cfg(test)]
 mod testing;
 mod traceback;
@@ -51,6 +52,7 @@ pub use require::Embedded;
 pub use script::Exit;
 pub use shard::Shard;
 pub use source::Source;
+pub use suite::Test;
 pub use watch::{Asked, Stopper};
 
 use require::{Asker, Modules};
@@ -116,6 +118,29 @@ impl Runtime {
     /// its lines. The thread must have [`CHECK_STACK`].
     pub fn check(&self, source: &Source) -> Vec<Finding> {
         check::check(&self.lua, source)
+    }
+
+    /// The tests of a file, in the order of their lines.
+    ///
+    /// # Errors
+    /// What the file raised, or that it returns no tests.
+    pub async fn tests(&self, source: &Source) -> Result<Vec<Test>, ScriptError> {
+        self.modules.set_root(source.folder.clone());
+        self.stoppable(suite::tests(&self.lua, source)).await
+    }
+
+    /// Runs one test of a file.
+    ///
+    /// # Errors
+    /// What it raised, or why it was stopped.
+    pub async fn run_test(&self, source: &Source, name: &str) -> Result<(), ScriptError> {
+        self.modules.set_root(source.folder.clone());
+        self.stoppable(suite::run(&self.lua, source, name)).await
+    }
+
+    /// The line of a file in which an error was raised, or that led there.
+    pub fn line(error: &ScriptError, file: &str) -> Option<usize> {
+        suite::line(error, file)
     }
 
     /// An error as a terminal shows it: message, line of the script, causes, calls, hint.

@@ -14,6 +14,8 @@ pub struct Grants {
     pub read_only: Option<Origin>,
     /// The only places that may be written; `None` for all.
     pub write: Option<Vec<Granted<Target>>>,
+    /// Whether stores in this process's memory may be written whatever `write` says.
+    pub memory: bool,
     /// Hosts that a script may ask over HTTP.
     pub http: Vec<Granted<HostRule>>,
     /// Programs that a script may run.
@@ -106,6 +108,9 @@ impl Grants {
         key: &Key,
     ) -> Result<()> {
         if self.read_only.is_none() && self.write.is_none() {
+            return Ok(());
+        }
+        if self.read_only.is_none() && self.memory && store.capabilities().ephemeral {
             return Ok(());
         }
         let place = store.place();
@@ -244,6 +249,16 @@ mod tests {
             write: Some(granted.collect()),
             ..Grants::default()
         }
+    }
+
+    #[test]
+    fn memory_may_be_granted_beside_places() {
+        let mut grants = only(&[]);
+        assert!(check(&grants, "memfs://b", "x").is_err());
+        grants.memory = true;
+        assert!(check(&grants, "memfs://b", "x").is_ok());
+        grants.read_only = Some(Origin::Flag);
+        assert!(check(&grants, "memfs://b", "x").is_err());
     }
 
     fn check(grants: &Grants, url: &str, key: &str) -> Result<()> {

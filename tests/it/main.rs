@@ -44,6 +44,7 @@ mod store_model;
 mod support;
 mod swift;
 mod swift_double;
+mod test_command;
 mod transfer;
 mod vault;
 mod vault_double;

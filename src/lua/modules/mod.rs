@@ -18,6 +18,7 @@ mod path;
 mod process;
 mod store;
 mod task;
+mod test;
 mod time;
 mod yaml;
 
@@ -51,6 +52,7 @@ pub static MODULES: &[&Module] = &[
     &merge::MODULE,
     &path::MODULE,
     &process::MODULE,
+    &test::MODULE,
     &time::MODULE,
     &yaml::MODULE,
 ];
