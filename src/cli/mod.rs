@@ -11,6 +11,7 @@ mod diff;
 mod edit;
 mod exit;
 mod history;
+mod init;
 mod interrupts;
 mod job;
 mod lock;
@@ -149,6 +150,10 @@ enum Command {
     Config(config::Config),
     /// Look at the kinds of stores, and test whether a store keeps its word
     Backend(backend::Backend),
+    /// Prepare a folder for writing scripts in an editor
+    Init(init::Init),
+    /// Write a script or a backend to begin with
+    New(init::New),
     /// Find mistakes in scripts without running them
     Check(check::Check),
     /// Run the tests of scripts
@@ -253,6 +258,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Diff(diff) => diff.run(context).await,
         Command::Config(config) => config.run(context),
         Command::Backend(backend) => backend.run(context).await,
+        Command::Init(init) => init.run(context),
+        Command::New(new) => new.run(context),
         Command::Check(check) => check.run(context),
         Command::Scripts(scripts) => scripts.run(context),
         Command::Lock(lock) => lock.run(context).await,

@@ -20,6 +20,7 @@ mod edit;
 mod gs;
 mod gs_double;
 mod http_double;
+mod init;
 mod k8s;
 mod k8s_double;
 mod lock;

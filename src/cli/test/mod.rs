@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::check;
-use super::context::{Context, end_now, interrupted};
+use super::context::Context;
+use super::interrupts::{end_now, interrupted};
 use super::exit::{Exit, Failure};
 use super::permissions::ScriptGrants;
 use super::run::told;
