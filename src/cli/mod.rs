@@ -28,6 +28,7 @@ mod stat;
 mod sync;
 mod test;
 mod undo;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -185,6 +186,12 @@ pub fn main() -> ExitCode {
         Ok(command) => command,
         Err(failure) => return ExitCode::from(failure.report(format)),
     };
+    if let Command::Run(run) = &command
+        && run.watch
+    {
+        let ended = watch::run(run, &cli.global, mode);
+        return ExitCode::from(ended.unwrap_or_else(|failure| failure.report(format)));
+    }
     let result = Context::new(Env::of_process(), &cli.global, mode).and_then(|context| {
         let context = Arc::new(context);
         let result = match command {

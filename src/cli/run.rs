@@ -1,6 +1,7 @@
 //! `kstate run`
 
 use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::interrupts::{Requests, end_now};
 use super::job::Job;
 use super::output::{LogFormat, show_operations};
 use super::permissions::{self, ScriptGrants};
-use crate::lua::{self, Host, Output, Runtime, ScriptError, Source, Stop, Terminal};
+use crate::lua::{self, FileState, Host, Output, Runtime, ScriptError, Source, Stop, Terminal};
 use crate::scripts;
 use crate::units;
 
@@ -29,6 +30,9 @@ pub(super) struct Run {
     /// Show what the script would be allowed to do and why; run nothing
     #[arg(long)]
     explain_permissions: bool,
+    /// Run the script again whenever it, or what it requires, has changed
+    #[arg(long, conflicts_with_all = ["explain_permissions", "Job"])]
+    pub(super) watch: bool,
     #[command(flatten)]
     job: Job,
 }
@@ -55,6 +59,16 @@ pub(super) struct ScriptRun {
     pub(super) script: Vec<String>,
 }
 
+/// A script that ran.
+pub(super) struct Ran {
+    /// Its text.
+    pub(super) source: Source,
+    /// The files that its modules came from.
+    modules: Vec<FileState>,
+    /// How it ended.
+    pub(super) ended: Result<u8, Failure>,
+}
+
 impl Run {
     pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
         if self.explain_permissions {
@@ -62,15 +76,34 @@ impl Run {
             let host = self.script.host("run", &name, context)?;
             return permissions::explain(context, host, &source);
         }
-        let ended = if self.job.is_asked_for() || context.log_format == LogFormat::Json {
-            self.job.run(&self.script, context)
+        self.once(context).1
+    }
+
+    /// Runs the script to its end; gives the files that its modules came from too.
+    pub(super) fn once(&self, context: &Arc<Context>) -> (Vec<FileState>, Result<u8, Failure>) {
+        let is_job = self.job.is_asked_for() || context.log_format == LogFormat::Json;
+        let (modules, ended) = if is_job {
+            (Vec::new(), self.job.run(&self.script, context))
         } else {
-            self.script.run("run", context)?.1
+            match self.script.run("run", context) {
+                Ok(Ran { modules, ended, .. }) => (modules, ended),
+                Err(failure) => (Vec::new(), Err(failure)),
+            }
         };
-        if ended.is_ok() {
-            show_operations(context)?;
+        let told = ended.and_then(|code| show_operations(context).map(|()| code));
+        (modules, told)
+    }
+
+    /// The file of the script.
+    pub(super) fn script_path(&self, context: &Context) -> Result<PathBuf, Failure> {
+        let (name, source) = self.script.find(context)?;
+        if source.folder.is_none() {
+            return Err(
+                Failure::usage(format!("{name} is no file, so it doesn't change"))
+                    .hint(format!("kstate scripts eject {name} makes it one")),
+            );
         }
-        ended
+        Ok(source.name.into())
     }
 }
 
@@ -97,29 +130,32 @@ impl ScriptRun {
         Ok((name.clone(), find(name, context)?))
     }
 
-    /// Runs the script to its end, for a command; gives its text, and how it ended.
-    pub(super) fn run(
-        &self,
-        command: &str,
-        context: &Arc<Context>,
-    ) -> Result<(Source, Result<u8, Failure>), Failure> {
+    /// Runs the script to its end, for a command.
+    pub(super) fn run(&self, command: &str, context: &Arc<Context>) -> Result<Ran, Failure> {
         let (name, source) = self.find(context)?;
         let host = self.host(command, &name, context)?;
         let requests = Requests::hear(&host.io);
-        let ended = here(self.attempt(host, &source, &requests));
+        let (modules, ended) = here(async { Ok(self.attempt(host, &source, &requests).await) })?;
         context.held.show_unless_done(&ended);
-        Ok((source, ended))
+        Ok(Ran {
+            source,
+            modules,
+            ended,
+        })
     }
 
-    /// Runs the script once.
+    /// Runs the script once; gives the files that its modules came from too.
     pub(super) async fn attempt(
         &self,
         host: Host,
         source: &Source,
         requests: &Requests,
-    ) -> Result<u8, Failure> {
+    ) -> (Vec<FileState>, Result<u8, Failure>) {
         let args = self.script.get(1..).unwrap_or_default();
-        let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
+        let runtime = match Runtime::new(host) {
+            Ok(runtime) => runtime,
+            Err(error) => return (Vec::new(), Err(told(&error, &error.to_string()))),
+        };
         runtime.embed(scripts::module);
         let work = async {
             match runtime.run_script(source, args).await {
@@ -127,7 +163,8 @@ impl ScriptRun {
                 Err(error) => Err(told(&error, &runtime.render(&error))),
             }
         };
-        requests.stopping(runtime.stopper(), work).await
+        let ended = requests.stopping(runtime.stopper(), work).await;
+        (runtime.module_files(), ended)
     }
 
     /// Bounds for what is no script.
@@ -187,7 +224,7 @@ impl ScriptRun {
 }
 
 /// Does something with a VM on this thread.
-pub(super) fn here(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+pub(super) fn here<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     lua::block_on(work).unwrap_or_else(|error| {
         let message = format!("cannot start a thread: {error}");
         Err(Failure::new(Exit::FAILED, message))

@@ -11,6 +11,7 @@ mod contract_tests;
 mod data;
 mod error;
 mod error_object;
+mod file_state;
 mod flags;
 pub mod generate;
 mod host;
@@ -45,6 +46,7 @@ use crate::units;
 
 pub use check::{Finding, Rule, STACK as CHECK_STACK};
 pub use error::{ScriptError, Stop};
+pub use file_state::FileState;
 pub use host::{Host, NoTerminal, OnStuck, OpenPrompt, Output, Profile, Resolve, Terminal};
 pub use manifest::Manifest;
 pub use modules::MODULES;
@@ -87,6 +89,11 @@ impl Runtime {
     /// Scripts may `require` these modules too.
     pub fn embed(&self, modules: Embedded) {
         self.modules.set_embedded(modules);
+    }
+
+    /// The files that the script's modules came from, and those where they were looked for first.
+    pub fn module_files(&self) -> Vec<FileState> {
+        self.modules.files()
     }
 
     /// What stops the script, from any thread.

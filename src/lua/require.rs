@@ -11,6 +11,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, MultiValue, Value};
 
 use super::error::ScriptError;
+use super::file_state::FileState;
 use super::{source, vm};
 
 /// The modules that the binary itself carries, by name.
@@ -27,6 +28,8 @@ struct State {
     loaded: RefCell<HashMap<String, Loading>>,
     /// Which module waits for which to load; a module may wait for several at once.
     waits: RefCell<Vec<(String, String)>>,
+    /// The files that were looked for, as they were then.
+    files: RefCell<Vec<FileState>>,
 }
 
 #[derive(Clone)]
@@ -63,6 +66,11 @@ impl Modules {
     /// Modules come from the binary too.
     pub(super) fn set_embedded(&self, embedded: Embedded) {
         *self.0.embedded.borrow_mut() = Some(embedded);
+    }
+
+    /// The files that modules came from or would come from, as they were then.
+    pub(super) fn files(&self) -> Vec<FileState> {
+        self.0.files.borrow().clone()
     }
 }
 
@@ -146,6 +154,8 @@ fn find(modules: &Modules, name: &str) -> Result<Found, ScriptError> {
     ];
     if let Some(root) = modules.0.root.borrow().as_deref() {
         for (candidate, folder) in &candidates {
+            let file = FileState::now(root.join(candidate));
+            modules.0.files.borrow_mut().push(file);
             if let Some((shown, text)) = read(root, candidate)? {
                 let folder = (*folder).to_owned();
                 return Ok(Found {

@@ -50,3 +50,4 @@ mod transfer;
 mod vault;
 mod vault_double;
 mod vendors;
+mod watch;

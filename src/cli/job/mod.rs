@@ -161,7 +161,7 @@ impl Job {
             progress.attempts += 1;
             let mut host = host.clone();
             host.timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let work = script.attempt(host.clone(), source, &requests);
+            let work = async { script.attempt(host.clone(), source, &requests).await.1 };
             let ended = self.locked(context, &host, requests.clone(), work).await;
             let failure = match ended {
                 Err(failure) if failure.kind() == "unavailable" => failure,

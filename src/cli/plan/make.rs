@@ -59,8 +59,8 @@ impl Make {
                 .hint("kstate plan SCRIPT [ARGS] -o FILE"));
         };
         let recipients = Recipients::parse(&self.encrypt_to)?;
-        let (source, ended) = self.script.run("plan", context)?;
-        match ended? {
+        let ran = self.script.run("plan", context)?;
+        match ran.ended? {
             Exit::DONE => {}
             // A script that says that it failed has no plan worth doing.
             code => {
@@ -72,8 +72,8 @@ impl Make {
         }
         let args = self.script.script.iter().skip(1).cloned();
         let origin = context.session.origin(
-            &source.name,
-            &Checksum::of(Algorithm::Sha256, source.text.as_bytes()).hex(),
+            &ran.source.name,
+            &Checksum::of(Algorithm::Sha256, ran.source.text.as_bytes()).hex(),
             mask_args(args),
         );
         let plan = context.session.plan(origin);
