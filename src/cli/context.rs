@@ -104,7 +104,9 @@ impl Context {
     pub(super) fn conclude(&self, complete: bool) {
         self.session.finish(complete);
         if self.is_summed_up.load(Ordering::Relaxed) {
-            self.prune();
+            if let Some(id) = self.session.journal_id() {
+                self.prune(id);
+            }
         } else {
             self.tell_changes(&self.session);
         }
@@ -148,7 +150,7 @@ impl Context {
             return;
         };
         tracing::info!("{changes}; undo with: kstate undo {id}");
-        self.prune(&id);
+        self.prune(id);
     }
 
     fn prune(&self, run: &str) {

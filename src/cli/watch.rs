@@ -32,7 +32,7 @@ pub(super) fn run(run: &Run, global: &Global, mode: Mode) -> Result<u8, Failure>
         context.conclude(matches!(ended, Ok(Exit::DONE)));
         let code = match ended {
             Ok(code) => code,
-            Err(failure) => failure.report(),
+            Err(failure) => failure.report(context.log_format),
         };
         if code == Exit::INTERRUPTED {
             return Ok(code);

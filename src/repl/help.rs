@@ -35,7 +35,7 @@ impl Evaluator {
         if let Some(class) = names::class(full).or(of_value) {
             return Ok(about_class(class));
         }
-        match &self.named(full)[..] {
+        match &named(full)[..] {
             [] => Err(unknown(topic)),
             [only] => Ok(function(only)),
             several => {
@@ -57,12 +57,12 @@ impl Evaluator {
         let mut functions = MODULES.iter().flat_map(|module| module.functions);
         functions.find(|def| def.name == inner || def.name == name)
     }
+}
 
-    /// All functions of this short name.
-    fn named(&self, name: &str) -> Vec<&'static Def> {
-        let all = definitions();
-        all.filter(|def| def.short_name() == name).collect()
-    }
+/// All functions of this short name.
+fn named(name: &str) -> Vec<&'static Def> {
+    let all = definitions();
+    all.filter(|def| def.short_name() == name).collect()
 }
 
 fn definitions() -> impl Iterator<Item = &'static Def> {

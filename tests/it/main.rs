@@ -19,6 +19,7 @@ mod cron;
 mod edit;
 mod gs;
 mod gs_double;
+mod guides;
 mod http_double;
 mod init;
 mod k8s;

@@ -162,7 +162,7 @@ impl Job {
             let mut host = host.clone();
             host.timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
             let work = async { script.attempt(host.clone(), source, &requests).await.1 };
-            let ended = self.locked(context, &host, requests.clone(), work).await;
+            let ended = Box::pin(self.locked(context, &host, requests.clone(), work)).await;
             let failure = match ended {
                 Err(failure) if failure.kind() == "unavailable" => failure,
                 ended => return ended,

@@ -208,7 +208,7 @@ async fn statements(
         }
         is_empty = false;
         if lines == 0 && text.starts_with('#') {
-            text = "\n".to_owned();
+            "\n".clone_into(&mut text);
         }
         let is_over = read == 0;
         if !is_over && evaluator.is_incomplete(&text) {

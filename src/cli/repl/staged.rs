@@ -19,7 +19,7 @@ use crate::text::count;
 use crate::transfer::CONCURRENCY;
 
 /// How long a commit waits for the locks that were taken.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_WAIT: Duration = Duration::from_mins(1);
 
 /// What becomes of the changes at a prompt.
 pub(super) enum Staged {
@@ -140,7 +140,7 @@ impl Staged {
                 );
             }
             Ok(None) => {
-                tracing::warn!("the staged changes are lost: there is no HOME to keep them in")
+                tracing::warn!("the staged changes are lost: there is no HOME to keep them in");
             }
             Err(failure) => tracing::warn!("the staged changes are lost: {}", failure.message()),
         }

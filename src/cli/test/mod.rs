@@ -11,8 +11,8 @@ use clap::Args;
 
 use super::check;
 use super::context::Context;
-use super::interrupts::{end_now, interrupted};
 use super::exit::{Exit, Failure};
+use super::interrupts::{end_now, interrupted};
 use super::permissions::ScriptGrants;
 use super::run::told;
 use crate::lua::{self, Host, Output, Runtime, ScriptError, Source};
@@ -171,7 +171,7 @@ impl Test {
         host.state_store = Arc::new(move || state.state_store());
         host.timeout = Some(self.timeout);
         host.on_stuck = Arc::new(|_| {
-            super::output::complain("a test doesn't stop: it is inside one long call");
+            tracing::error!("a test doesn't stop: it is inside one long call");
             end_now(Exit::TIMED_OUT);
         });
         let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;

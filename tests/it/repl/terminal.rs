@@ -9,7 +9,7 @@ use super::screen::Screen;
 use crate::support::Desk;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// kstate at a terminal.
 pub(super) struct Person {
