@@ -41,7 +41,7 @@ impl Init {
             ("types/kstate.lua", generate::stubs()),
         ];
         let files = files.map(|(name, text)| (self.folder.join(name), text));
-        write(context, &files, self.force, "--force replaces them")
+        write_files(context, &files, self.force, "--force replaces them")
     }
 }
 
@@ -84,7 +84,7 @@ impl New {
                     let file = PathBuf::from(format!("scripts/{name}{ending}"));
                     (file, text.replace("NAME", name))
                 });
-                write(context, &files, false, OTHER_NAME)?;
+                write_files(context, &files, false, OTHER_NAME)?;
                 tracing::info!("kstate run {name} --dry-run runs it, kstate test its test");
             }
             What::Backend { name } => {
@@ -92,7 +92,7 @@ impl New {
                 let text = SHELF
                     .replace("examples/backends/shelf.lua", &file)
                     .replace("shelf", name);
-                write(context, &[(PathBuf::from(&file), text)], false, OTHER_NAME)?;
+                write_files(context, &[(PathBuf::from(&file), text)], false, OTHER_NAME)?;
                 tracing::info!("kstate --backend {file} backend test {name}://demo tests it");
             }
         }
@@ -120,7 +120,7 @@ fn scheme_name(text: &str) -> Result<String, String> {
 
 /// Writes files, and leaves alone those that are there: one that differs is refused, unless it is
 /// to be replaced.
-fn write(
+pub(super) fn write_files(
     context: &Context,
     files: &[(PathBuf, String)],
     force: bool,

@@ -16,6 +16,7 @@ mod interrupts;
 mod job;
 mod lock;
 mod ls;
+mod manual;
 mod output;
 mod permissions;
 mod plan;
@@ -163,6 +164,10 @@ enum Command {
     Scripts(scripts::Scripts),
     /// See who holds the locks of a store, and break one
     Lock(lock::Lock),
+    /// Write the manual pages
+    Man(manual::Man),
+    /// Print completions for a shell
+    Completions(manual::Completions),
 }
 
 /// Parses the process's arguments, does what they say, and gives the exit code.
@@ -270,6 +275,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8, Failure> {
         Command::Check(check) => check.run(context),
         Command::Scripts(scripts) => scripts.run(context),
         Command::Lock(lock) => lock.run(context).await,
+        Command::Man(man) => man.run(context),
+        Command::Completions(completions) => completions.run(),
     };
     output::show_operations(context)?;
     result

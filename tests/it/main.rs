@@ -27,6 +27,7 @@ mod k8s_double;
 mod lock;
 mod loopback;
 mod lua;
+mod manual;
 mod oss;
 mod oss_double;
 mod permissions;
