@@ -165,6 +165,13 @@ function Store:bucket() end
 ---@return kstate.Error|kstate.Meta|nil # why not, when it is another version; or the metadata, with `meta = true`
 function Store:read(key, options) end
 
+---Returns the SHA-256 of an object's bytes, in hex.
+---
+---It is computed while they arrive: an object of any size takes little memory.
+---@param key string the object, relative to the store
+---@return string|nil # 64 digits of hex; `nil` when there is no such object
+function Store:sha256(key) end
+
 ---Returns an object's metadata.
 ---
 ---The fields are `key`, `size`, `modified` (seconds since 1970), `tag`, `checksum` (`{ algorithm, value }`), `content_type` and `user`, as far as the store has them.
@@ -218,14 +225,20 @@ function Store:list(prefix, options) end
 ---@return kstate.Listing # the iterator
 function Store:walk(prefix) end
 
+---@class kstate.options.Store.copy
+---@field if_absent? boolean only when there is no such object
+---@field if_match? string only over this version, by its tag
+
 ---Copies an object to another store, verified.
 ---
 ---It is copied on the server where that works, else through this process.
 ---@param key string the object, relative to the store
 ---@param target kstate.Store the other store
 ---@param target_key? string its key there; default: the same
----@return kstate.Meta # the copy's metadata
-function Store:copy(key, target, target_key) end
+---@param options? kstate.options.Store.copy
+---@return kstate.Meta|nil # the copy's metadata; `nil` when the precondition failed
+---@return kstate.Error? # what stood against it, when the precondition failed
+function Store:copy(key, target, target_key, options) end
 
 ---@class kstate.options.Store.sync
 ---@field include? table globs of the keys that take part: `*` within a folder, `**` across; default: all

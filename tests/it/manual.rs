@@ -45,7 +45,8 @@ fn bash_completes_commands_and_flags() {
              _kstate kstate \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"; \
              printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
-        bash.args(["--norc", "-c", &line]).current_dir(desk.path(""));
+        bash.args(["--norc", "-c", &line])
+            .current_dir(desk.path(""));
         let ended = Ended::of(bash);
         assert!(ended.stdout.lines().any(|one| one == wanted), "{ended:?}");
     }
@@ -54,12 +55,11 @@ fn bash_completes_commands_and_flags() {
 #[test]
 fn other_shells_are_told_the_same() {
     let desk = Desk::new();
-    for (shell, says) in [
-        ("zsh", "#compdef kstate"),
-        ("fish", "complete -c kstate"),
-    ] {
+    for (shell, says) in [("zsh", "#compdef kstate"), ("fish", "complete -c kstate")] {
         let script = desk.run(&["completions", shell]).with(0);
-        script.says(says).says("backend").says("timeout");
+        for text in [says, "backend", "timeout"] {
+            script.says(text);
+        }
     }
     desk.run(&["completions", "tcsh"]).with(2).says("fish");
 }

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Value};
+use mlua::{AnyUserData, Lua, LuaString, MultiValue, Value};
 
 use super::bucket::BUCKET;
+use super::copy::{COPY, IF_ABSENT, IF_MATCH, precondition};
 use super::handle::{Handle, is_missing, key_of, of, or_conflict, own_key_of};
 use super::listing::{self, Listing};
 use super::lock::LOCK;
-use super::read::READ;
+use super::read::{READ, SHA256};
 use super::{abilities, convert, trees};
 use crate::lua::api::{Class, Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::host::Profile;
 use crate::lua::vm;
 use crate::store::{self, Body, ListOptions, Precondition, StoreUrl, Tag, WriteOptions};
-use crate::transfer;
 
 /// The store's methods; those that take two stores are in `trees`.
 pub(super) static CLASS: Class = Class {
@@ -28,6 +28,7 @@ pub(super) static CLASS: Class = Class {
         OPEN,
         BUCKET,
         READ,
+        SHA256,
         STAT,
         EXISTS,
         WRITE,
@@ -207,16 +208,8 @@ const WRITE: Def = Def {
     body: "With a precondition, nothing is written when it doesn't hold.",
     params: &[KEY, Param::new("bytes", Type::String, "the bytes")],
     options: &[
-        Param::optional(
-            "if_absent",
-            Type::Boolean,
-            "only when there is no such object",
-        ),
-        Param::optional(
-            "if_match",
-            Type::String,
-            "only over this version, by its tag",
-        ),
+        IF_ABSENT,
+        IF_MATCH,
         Param::optional("content_type", Type::String, "the MIME type"),
     ],
     returns: &[
@@ -254,20 +247,8 @@ async fn write(
 ) -> mlua::Result<MultiValue> {
     let store = of(&this)?;
     let key = own_key_of(&lua, &store, "write", &key)?;
-    let if_match = options.get::<String>("if_match")?;
-    let precondition = match (options.get("if_absent")?.unwrap_or(false), if_match) {
-        (false, None) => Precondition::None,
-        (true, None) => Precondition::IfAbsent,
-        (false, Some(tag)) => Precondition::IfMatch(Tag(tag)),
-        (true, Some(_)) => {
-            return Err(ScriptError::invalid(
-                "if_absent and if_match can't both hold: an object that is absent has no version",
-            )
-            .into());
-        }
-    };
     let how = WriteOptions {
-        precondition,
+        precondition: precondition(&options)?,
         content_type: options.get("content_type")?,
         ..WriteOptions::default()
     };
@@ -421,54 +402,4 @@ fn list(
         store.list(options)
     };
     listing::for_loop(lua, Listing::start(lua, entries))
-}
-
-const COPY: Def = Def {
-    name: "Store:copy",
-    summary: "Copies an object to another store, verified.",
-    body: "It is copied on the server where that works, else through this process.",
-    params: &[
-        KEY,
-        Param::new("target", Type::Object("Store"), "the other store"),
-        Param::optional(
-            "target_key",
-            Type::String,
-            "its key there; default: the same",
-        ),
-    ],
-    options: &[],
-    returns: &[("kstate.Meta", "the copy's metadata")],
-    errors: &[
-        ("not_found", "there is no such object"),
-        ("corrupt", "the copy is not what the source says"),
-        (
-            "permission_denied",
-            "the run may not write there, or the key is kstate's own",
-        ),
-    ],
-    permission: "none; `--read-only` and `--allow-write` narrow it",
-    since: "0.1.0",
-    example: r#"
-local from, to = kstate.store.open("memfs://from"), kstate.store.open("memfs://to")
-from:write("a", "1")
-from:copy("a", to, "b")
-assert(to:read("b") == "1")
-"#,
-    make: |def, lua| def.wait(lua, copy),
-};
-
-async fn copy(
-    lua: Lua,
-    (this, key, target, target_key): (AnyUserData, String, AnyUserData, Option<String>),
-) -> mlua::Result<Table> {
-    let (source, target) = (of(&this)?, of(&target)?);
-    let from = key_of(&source, "copy", &key)?;
-    let to = own_key_of(&lua, &target, "copy", target_key.as_deref().unwrap_or(&key))?;
-    let work = async move {
-        let meta = source.stat(&from).await?;
-        let (anything, evidence) = (Precondition::None, transfer::Evidence::default());
-        transfer::copy_object(&source, &meta, &target, &to, &anything, evidence).await
-    };
-    let copied = vm::on_io(&lua, work).await??;
-    convert::meta(&lua, &copied.meta)
 }

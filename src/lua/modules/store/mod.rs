@@ -4,6 +4,7 @@ mod abilities;
 mod body;
 mod bucket;
 mod convert;
+mod copy;
 pub(super) mod handle;
 mod listing;
 mod lock;

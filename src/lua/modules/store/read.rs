@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use mlua::{AnyUserData, Lua, MultiValue, Table, Value};
 
 use super::convert;
@@ -11,7 +12,7 @@ use super::methods::KEY;
 use crate::lua::api::{Def, Options, Param, Type};
 use crate::lua::error::ScriptError;
 use crate::lua::vm;
-use crate::store::{ReadOptions, Tag};
+use crate::store::{Algorithm, Hasher, ReadOptions, Tag};
 
 /// The most that a script reads at once unless it says otherwise: 256 MiB.
 const MAX_READ: u64 = 256 << 20;
@@ -98,6 +99,48 @@ async fn read(
             Ok(results)
         }
         Err(error) => or_conflict::<Value>(&lua, Err(error)),
+    }
+}
+
+pub(super) const SHA256: Def = Def {
+    name: "Store:sha256",
+    summary: "Returns the SHA-256 of an object's bytes, in hex.",
+    body: "It is computed while they arrive: an object of any size takes little memory.",
+    params: &[KEY],
+    options: &[],
+    returns: &[(
+        "string|nil",
+        "64 digits of hex; `nil` when there is no such object",
+    )],
+    errors: &[("not_found", "there is no such bucket")],
+    permission: "",
+    since: "0.1.0",
+    example: r#"
+local store = kstate.store.open("memfs://sha256")
+store:write("a", "hello")
+assert(store:sha256("a") == kstate.hash.sha256("hello"))
+assert(store:sha256("missing") == nil)
+"#,
+    make: |def, lua| def.wait(lua, sha256),
+};
+
+async fn sha256(lua: Lua, (this, key): (AnyUserData, String)) -> mlua::Result<Option<String>> {
+    let store = of(&this)?;
+    let key = key_of(&store, "read", &key)?;
+    let asked = Arc::clone(&store);
+    let work = async move {
+        let object = asked.read(&key, ReadOptions::default()).await?;
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut stream = object.body.into_stream();
+        while let Some(bytes) = stream.try_next().await? {
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finish().hex())
+    };
+    match vm::on_store(&lua, &*store, work).await? {
+        Ok(hex) => Ok(Some(hex)),
+        Err(error) if is_missing(&this, &error) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
