@@ -45,7 +45,7 @@ impl Failure {
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::USAGE, message)
+        Self::new(Exit::USAGE, message).of_kind("usage")
     }
 
     pub(super) fn refused(message: impl Into<String>) -> Self {

@@ -175,6 +175,12 @@ enum Command {
 pub fn main() -> ExitCode {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            output::log_to_stderr(0, false, output::LogFormat::Json);
+            let text = error.to_string();
+            let failure = Failure::usage(text.trim().trim_start_matches("error: "));
+            return ExitCode::from(failure.report(output::LogFormat::Json));
+        }
         Err(error) => {
             // Printing help to a closed pipe is no failure worth a message.
             let _ = error.print();
@@ -214,6 +220,14 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => ExitCode::from(failure.report(format)),
     }
+}
+
+/// Whether a command line that makes no sense asks for a log that programs read.
+fn wants_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    let together = words.iter().any(|word| word == "--log-format=json");
+    let apart = |pair: &[std::ffi::OsString]| pair[0] == "--log-format" && pair[1] == "json";
+    together || words.windows(2).any(apart)
 }
 
 impl Cli {

@@ -300,8 +300,16 @@ pub(super) fn find(name: &str, context: &Context) -> Result<Source, Failure> {
 
 /// A script's failure with the exit code that its kind stands for.
 pub(super) fn told(error: &ScriptError, rendered: &str) -> Failure {
-    let rendered = rendered.trim_end().trim_start_matches("error: ").to_owned();
-    Failure::new(error.exit_code(), rendered).of_kind(error.kind())
+    let rendered = rendered.trim_end().trim_start_matches("error: ");
+    let (message, hint) = match rendered.rsplit_once("\n\nhint: ") {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (rendered, None),
+    };
+    let failure = Failure::new(error.exit_code(), message).of_kind(error.kind());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// The person at the terminal.

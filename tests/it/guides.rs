@@ -51,11 +51,11 @@ fn nothing_is_wrong_with_the_examples_of_the_reference() {
     );
 }
 
-#[test]
-fn the_guide_to_scripts_works_from_top_to_bottom() {
+/// Runs all commands of a document, from top to bottom, in a folder with the sample store.
+fn follow(name: &str, at_least: usize) -> Desk {
     let desk = Desk::new();
     desk.write_tree("state", &sample());
-    let guide = document("writing-scripts.md");
+    let guide = document(name);
     let blocks = blocks(&guide);
     for (language, text) in &blocks {
         if *language == "lua" {
@@ -87,7 +87,25 @@ fn the_guide_to_scripts_works_from_top_to_bottom() {
         assert!(ended.code == Some(0) || is_planned, "{line}\n{ended:?}");
         count += 1;
     }
-    assert!(count > 15, "{count} commands");
+    assert!(count >= at_least, "{count} commands");
+    desk
+}
+
+#[test]
+fn the_guide_to_scripts_works_from_top_to_bottom() {
+    let desk = follow("writing-scripts.md", 16);
     let labelled = desk.read("state/blue.k8s.example.com/config");
     assert!(labelled.contains("team: storage"), "{labelled}");
+}
+
+#[test]
+fn the_guide_to_a_move_works_from_top_to_bottom() {
+    let desk = follow("guide.md", 19);
+    let moved = desk.read("new-state/blue.k8s.example.com/config");
+    assert!(moved.contains(&desk.arg("new-state/blue.k8s.example.com")));
+}
+
+#[test]
+fn the_cookbook_works_from_top_to_bottom() {
+    follow("cookbook.md", 15);
 }

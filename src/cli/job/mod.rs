@@ -2,6 +2,7 @@
 //! a report and metrics.
 
 mod report;
+mod retries;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,9 +19,7 @@ use crate::session::lock::{Guard, LockOptions};
 use crate::store::registry::Env;
 use crate::units;
 use report::{Ended, Report};
-
-/// The longest pause between two attempts, and as long a first one as may be asked for.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+use retries::Retries;
 
 /// What cron asks of a run.
 #[derive(Args)]
@@ -83,10 +82,12 @@ impl Job {
         }
         report.end(context, &progress, &ended);
         let failure = ended.err();
+        // The metrics are those of the run that has the lock.
+        let is_refused = matches!(&failure, Some(failure) if failure.code() == Exit::RUNNING);
         let code = failure.map_or(report.exit_code, |failure| {
             failure.report(context.log_format)
         });
-        let told = self.write(&report);
+        let told = self.write(&report, is_refused);
         context.sum_up(|| report.log());
         Ok(if told || code != Exit::DONE {
             code
@@ -98,6 +99,10 @@ impl Job {
     /// A mistake in these is found before anything is done.
     fn check_files(&self) -> Result<(), Failure> {
         for file in self.report.iter().chain(&self.metrics_file) {
+            if file == Path::new("-") {
+                let failure = Failure::usage("a report and metrics are written to files, not to -");
+                return Err(failure.hint("name a file"));
+            }
             let folder = file.parent().filter(|folder| *folder != Path::new(""));
             if folder.is_some_and(|folder| !folder.is_dir()) {
                 let message = format!("cannot write {}: there is no such folder", file.display());
@@ -108,15 +113,13 @@ impl Job {
     }
 
     /// Writes the files; tells what can't be written.
-    fn write(&self, report: &Report) -> bool {
+    fn write(&self, report: &Report, is_refused: bool) -> bool {
         let mut all = true;
         let report_written = self
             .report
             .as_deref()
             .map(|file| (file, report.write(file)));
-        // The metrics are those of the run that has the lock.
-        let metrics_file = self.metrics_file.as_deref();
-        let metrics_file = metrics_file.filter(|_| report.exit_code != Exit::RUNNING);
+        let metrics_file = self.metrics_file.as_deref().filter(|_| !is_refused);
         let metrics_written = metrics_file.map(|file| (file, report.write_metrics(file)));
         for (file, written) in [report_written, metrics_written].into_iter().flatten() {
             if let Err(error) = written {
@@ -142,62 +145,77 @@ impl Job {
         let mut host = script.host("run", &name, context)?;
         host.shard.clone_from(&progress.shard);
         let requests = Requests::hear(&host.io);
-        here(self.repeat(script, context, &host, &source, requests, progress))
+        let deadline = host.timeout.map(|timeout| Instant::now() + timeout);
+        // A rehearsal shows its own writes: another attempt would find those of the first.
+        let left = if context.dry_run() { 0 } else { self.retries };
+        let retries = Retries::new(left, self.retry_wait, deadline, requests);
+        here(self.repeat(script, context, &host, &source, retries, progress))
     }
 
-    /// Attempts until one ends otherwise than by an unavailable service.
+    /// Attempts under the job's lock until one ends otherwise than by an unavailable service.
     async fn repeat(
         &self,
         script: &ScriptRun,
         context: &Arc<Context>,
         host: &Host,
         source: &Source,
-        mut requests: Requests,
+        mut retries: Retries,
         progress: &mut Progress,
     ) -> Ended {
-        let deadline = host.timeout.map(|timeout| Instant::now() + timeout);
-        let mut pause = self.retry_wait;
+        let mut before: Option<Failure> = None;
         loop {
-            progress.attempts += 1;
-            let mut host = host.clone();
-            host.timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let work = async { script.attempt(host.clone(), source, &requests).await.1 };
-            let ended = Box::pin(self.locked(context, &host, requests.clone(), work)).await;
-            let failure = match ended {
-                Err(failure) if failure.kind() == "unavailable" => failure,
-                ended => return ended,
+            let guard = match &self.lock {
+                None => None,
+                Some(name) => match (self.taken(name, context, host, &mut retries).await, before) {
+                    (Ok(guard), _) => Some(guard),
+                    // It was the service that kept this run from its work.
+                    (Err(failure), Some(before)) if failure.code() == Exit::RUNNING => {
+                        return Err(before.and_hint(failure.message()));
+                    }
+                    (Err(failure), _) => return Err(failure),
+                },
             };
-            let now = pause
-                .min(LONGEST_PAUSE)
-                .mul_f64(0.8 + fastrand::f64() * 0.4);
-            let is_late = deadline.is_some_and(|end| Instant::now() + now >= end);
-            // A rehearsal shows its own writes: another one would find those of the first.
-            if progress.attempts > self.retries || is_late || context.dry_run() {
-                return Err(failure);
-            }
-            let (message, again) = (failure.message(), units::human_duration(now));
-            let (next, all) = (progress.attempts + 1, self.retries + 1);
-            tracing::warn!("{message}; attempt {next} of {all} in {again}");
-            if let Ok(failure) = tokio::time::timeout(now, requests.wait()).await {
-                return Err(failure);
-            }
-            pause *= 2;
+            let work = async {
+                loop {
+                    progress.attempts += 1;
+                    let mut host = host.clone();
+                    host.timeout = retries.timeout();
+                    match script.attempt(host, source, &retries.requests).await.1 {
+                        Err(failure) => retries.wait(failure).await?,
+                        ended => return ended,
+                    }
+                }
+            };
+            let ended = match guard {
+                Some(guard) => Box::pin(guard.protect(work)).await,
+                None => Ok(work.await),
+            };
+            before = match ended {
+                Ok(ended) => return ended,
+                // The service was away for longer than the lock lives: it is taken again.
+                Err(lost) => match retries.broken_off() {
+                    Some(failure) => Some(failure),
+                    None => return Err(lost.into()),
+                },
+            };
         }
     }
 
-    /// Does some work under the job's lock, if it has one.
-    async fn locked(
+    /// Takes the job's lock.
+    async fn taken(
         &self,
+        name: &str,
         context: &Arc<Context>,
         host: &Host,
-        requests: Requests,
-        work: impl Future<Output = Ended>,
-    ) -> Ended {
-        let Some(name) = &self.lock else {
-            return work.await;
-        };
-        let guard = self.take(name, context, host, requests).await?;
-        guard.protect(work).await?
+        retries: &mut Retries,
+    ) -> Result<Guard, Failure> {
+        loop {
+            let taken = self.take(name, context, host, retries.requests.clone());
+            match taken.await {
+                Err(failure) => retries.wait(failure).await?,
+                taken => return taken,
+            }
+        }
     }
 
     async fn take(

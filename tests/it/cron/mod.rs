@@ -238,7 +238,7 @@ fn only_an_unavailable_service_is_tried_again() {
         ];
         let ended = run(&desk, &flags, &[kind, fails]).with(code);
         assert_eq!(report(&desk)["attempts"], attempts, "{kind}");
-        assert_eq!(ended.stderr.contains("attempt 2 of"), attempts > 1);
+        assert_eq!(ended.stderr.contains("attempts left"), attempts > 1);
         assert_eq!(desk.read("state/count"), attempts.to_string());
     }
     // The time is for all attempts together.
@@ -246,6 +246,64 @@ fn only_an_unavailable_service_is_tried_again() {
     let flags = ["--retries", "5", "--retry-wait", "1h", "--timeout", "20s"];
     run(&desk, &flags, &["unavailable", "9"]).with(1);
     assert_eq!(desk.read("state/count"), "1");
+}
+
+#[test]
+fn the_lock_is_kept_while_an_attempt_is_awaited() {
+    let desk = desk(FAILS);
+    let (state, script) = (desk.arg("state"), desk.arg("job.lua"));
+    let mut command = desk.kstate(&["--state", &state, "run", "--lock", "job", "--retries", "2"]);
+    command.args(["--retry-wait", "1h", &script, "unavailable", "9"]);
+    command.stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let pause = said.find(|line| line.as_ref().is_ok_and(|line| line.contains("again in")));
+    assert!(pause.is_some());
+    let metrics = desk.arg("refused.prom");
+    let flags = ["--lock", "job", "--metrics-file", &metrics];
+    run(&desk, &flags, &["unavailable", "0"])
+        .with(7)
+        .says("runs already");
+    assert!(!desk.path("refused.prom").exists());
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(!desk.path("state/.kstate").exists());
+}
+
+#[test]
+fn a_script_that_ends_with_7_is_no_refused_run() {
+    let desk = desk("return 7");
+    let metrics = desk.arg("job.prom");
+    run(&desk, &["--metrics-file", &metrics], &[]).with(7);
+    assert!(desk.read("job.prom").contains("kstate_job_exit_code"));
+}
+
+#[test]
+fn a_report_tells_the_hint_apart() {
+    let desk = desk("error(kstate.error{ kind = 'other', message = 'no', hint = 'do this' })");
+    let file = desk.arg("report.json");
+    let ended = run(&desk, &["--report", &file], &[]).with(1);
+    ended.says("\nhint: do this\n");
+    let error = &report(&desk)["error"];
+    assert_eq!(error["hint"], "do this");
+    assert!(!error["message"].as_str().expect("text").contains("hint"));
+}
+
+#[test]
+fn a_mistake_in_the_command_line_is_json_too() {
+    let desk = Desk::new();
+    for args in [
+        &["--log-format", "json", "bogus"][..],
+        &["run", "--log-format=json", "--retries", "x", "s.lua"],
+        &["--log-format=json", "run"],
+    ] {
+        let ended = desk.run(args).with(2);
+        let line: Value = serde_json::from_str(&ended.stderr).expect("one line of JSON");
+        assert_eq!(
+            (&line["level"], &line["kind"]),
+            (&"error".into(), &"usage".into())
+        );
+    }
 }
 
 #[test]
