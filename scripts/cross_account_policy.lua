@@ -9,6 +9,7 @@ local kstate = kstate
 local json, log = kstate.json, kstate.log
 local args = require("lib.args")
 local access = require("lib.state_access")
+local bucket_policy = require("lib.bucket_policy")
 local check = require("lib.policy_check")
 local merge = require("lib.policy_merge")
 local principals = require("lib.principals")
@@ -33,7 +34,7 @@ end
 
 -- Who is to be let in.
 local function named_in(flags)
-  local named = {}
+  local named, seen = {}, {}
   for _, typed in ipairs(flags.principal) do
     local principal, warning = principals.parse(typed, flags.partition)
     if warning then
@@ -42,7 +43,10 @@ local function named_in(flags)
     if principal.arn == "*" and not flags.org then
       refuse("the principal '*' is everybody in the world", "name an organisation with --org, or principals")
     end
-    named[#named + 1] = principal
+    -- Whoever is named twice is one.
+    if not seen[principal.arn] then
+      seen[principal.arn], named[#named + 1] = true, principal
+    end
   end
   if #named == 0 and flags.side ~= "identity" then
     refuse("nobody is to be let in", "name whom with --principal ARN, or an account by its id")
@@ -53,26 +57,20 @@ local function named_in(flags)
   return named
 end
 
--- A Sid that tells clusters apart, of the letters and digits that one may have.
-local function sid_of(flags, cluster)
-  local sid = flags.sid
-  if sid == nil then
-    sid = "KopsStateStore"
-    for word in (cluster or ""):gmatch("%w+") do
-      sid = sid .. word:sub(1, 1):upper() .. word:sub(2)
+-- The actions that are left out.
+local function without_of(flags)
+  local known, without = access.actions(), {}
+  for _, action in ipairs(args.list(flags.without)) do
+    local is_known = false
+    for _, one in ipairs(known) do
+      is_known = is_known or one == action
     end
-  elseif not sid:find("^%w+$") then
-    refuse(("'%s' can't be a Sid"):format(sid), "it is letters and digits")
+    if not is_known then
+      refuse(("--without %s: kOps never needs that"):format(action), "leave out one of these: " .. table.concat(known, ", "))
+    end
+    without[action] = true
   end
-  return sid
-end
-
-local function set_of(list)
-  local set = {}
-  for _, one in ipairs(list) do
-    set[one] = true
-  end
-  return set
+  return without
 end
 
 -- Everything that was asked for.
@@ -92,6 +90,9 @@ local function wanted_of(ctx)
   elseif flags.acl and flags.access ~= "write" and flags.access ~= "full" then
     refuse("--access " .. flags.access .. " writes nothing whose ACL could be set", "take --acl with --access write")
   end
+  if flags.sid and not flags.sid:find("^%w+$") then
+    refuse(("'%s' can't be a Sid"):format(flags.sid), "it is letters and digits")
+  end
   local needs = access.needs({
     access = flags.access,
     bucket = ("arn:%s:s3:::%s"):format(partition, place.bucket),
@@ -99,9 +100,13 @@ local function wanted_of(ctx)
     cluster = cluster,
     backups = flags.etcd_backups,
     acl = flags.acl,
-    without = set_of(flags.without),
+    without = without_of(flags),
   })
-  local wanted = { place = place, named = named, needs = needs, sid = sid_of(flags, cluster), org = flags.org }
+  if #needs == 0 then
+    refuse("--without leaves out all that --access " .. flags.access .. " allows", "a policy must allow something")
+  end
+  local sid = flags.sid or access.sid(place.folder, cluster or "")
+  local wanted = { place = place, named = named, needs = needs, sid = sid, org = flags.org }
   local who = flags.side == "identity" and {} or { principal = access.principal(named), org = flags.org }
   wanted.statements = access.statements(needs, wanted.sid, who)
   if flags.kms_key then
@@ -111,14 +116,38 @@ local function wanted_of(ctx)
   return wanted
 end
 
--- A policy as it is printed, and refused when S3 wouldn't take it.
-local function text_of(policy)
-  local size = #json.encode(policy)
-  if size > LARGEST then
-    local message = ("the policy has %d bytes, and S3 takes %d"):format(size, LARGEST)
+-- A bucket's policy as it is written; refused when S3 wouldn't take it.
+local function compact(policy)
+  local text = json.encode(policy)
+  if #text > LARGEST then
+    local message = ("the policy has %d bytes, and S3 takes %d"):format(#text, LARGEST)
     refuse(message, "name accounts or, with --principal '*' --org ID, an organisation instead of each principal")
   end
-  return json.encode(policy, { pretty = true })
+  return text
+end
+
+local function print_policy(policy)
+  compact(policy)
+  local text = json.encode(policy, { pretty = true })
+  if #text > LARGEST then
+    log.warn(("printed like this it has %d bytes, and S3 takes %d: write it with --apply, or take the blanks out (jq -c)"):format(#text, LARGEST))
+  end
+  print(text)
+end
+
+-- IAM counts no blanks: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+local IAMS = { { "an inline policy of a user", 2048 }, { "a managed policy", 6144 }, { "an inline policy of a role", 10240 } }
+
+local function print_identity(policy)
+  local size = #json.encode(policy):gsub("%s", "")
+  local few = {}
+  for _, limit in ipairs(IAMS) do
+    few[#few + 1] = size > limit[2] and ("%s may have %d"):format(limit[1], limit[2]) or nil
+  end
+  if #few > 0 then
+    log.warn(("this has %d characters, and %s"):format(size, table.concat(few, ", ")))
+  end
+  print(json.encode(policy, { pretty = true }))
 end
 
 local function printed(ctx, wanted)
@@ -132,49 +161,55 @@ local function printed(ctx, wanted)
   elseif flags.side == "identity" then
     local statements = wanted.statements
     statements[#statements + 1] = wanted.key
-    return print(text_of(access.document(statements, flags.id)))
+    return print_identity(access.document(statements, flags.id))
   end
   if wanted.key then
     log.info("the key's own policy must let them in too: --side key prints that statement")
   end
-  print(text_of(access.document(wanted.statements, flags.id or "KopsStateStore")))
+  print_policy(access.document(wanted.statements, flags.id or "KopsStateStore"))
 end
 
 -- Says what the bucket's encryption asks for besides.
-local function mention_encryption(ctx, bucket)
+local function mention_encryption(ctx, wanted, bucket)
   local text = kstate.try(bucket.read, bucket, "encryption.json")
-  local rule = text and json.decode(text).Rules[1].ApplyServerSideEncryptionByDefault or {}
-  local is_kms = (rule.SSEAlgorithm or ""):find("^aws:kms") ~= nil
-  if is_kms and rule.KMSMasterKeyID == nil then
+  local rules = text and args.table_of(json.decode(text).Rules) or {}
+  local rule = args.table_of(args.table_of(rules[1]).ApplyServerSideEncryptionByDefault)
+  local key = rule.KMSMasterKeyID
+  if not tostring(rule.SSEAlgorithm):find("^aws:kms") or #access.key_actions(wanted.needs) == 0 then
+    return
+  elseif key == nil or key:find("alias/aws/s3$") then
     log.warn("the bucket is encrypted with the key aws/s3, which no other account can use: give it a key of your own")
-  elseif is_kms and ctx.flags.kms_key ~= rule.KMSMasterKeyID then
-    log.warn(("the bucket is encrypted with %s, whose policy must let them in too: --side key --kms-key ARN"):format(rule.KMSMasterKeyID))
+  elseif (ctx.flags.kms_key or ""):match("[^/]*$") ~= key:match("[^/]*$") then
+    log.warn(("the bucket is encrypted with %s, whose policy must let them in too: --side key --kms-key ARN"):format(key))
   end
 end
 
--- The bucket's policy merged with ours, what it was, and the statements of ours that gave way.
-local function merged_with(text, ctx, wanted)
-  if text == nil then
+-- The bucket's policy merged with ours, and the statements of ours that gave way.
+local function merged_with(policy, ctx, wanted)
+  if policy == nil then
     return access.document(wanted.statements, ctx.flags.id or "KopsStateStore"), {}
   end
-  local policy, gone = merge.into(json.decode(text), wanted.statements, function(statement)
+  local merged, gone = merge.into(policy, wanted.statements, function(statement)
     return access.is_ours(statement, wanted.sid)
   end)
-  policy.Id = ctx.flags.id or policy.Id
-  return policy, gone
+  merged.Id = ctx.flags.id or merged.Id
+  return merged, gone
 end
 
 local function merged(ctx, wanted, bucket)
   local text = bucket:read(POLICY)
-  local policy, gone = merged_with(text, ctx, wanted)
+  local url = bucket:url() .. "/" .. POLICY
+  local policy, gone = merged_with(text and bucket_policy.read(text, url), ctx, wanted)
   local lost = merge.lost(gone, wanted.statements)
   if #lost > 0 then
-    log.warn(("the statements %s are replaced, and lose:\n  %s"):format(wanted.sid, args.listed(lost)))
-    log.warn("to keep both, give these another --sid")
+    local message = ("%s: the statements %s… are replaced, and with them goes:\n  %s"):format(url, wanted.sid, args.listed(lost))
+    if not ctx.flags.replace then
+      refuse(message, "to keep both, give these another --sid; to replace them, --replace")
+    end
+    log.warn(message)
   end
-  local new = text_of(policy)
   if not ctx.flags.apply then
-    return print(new)
+    return print_policy(policy)
   elseif text and merge.same(json.decode(text), policy) then
     return log.info(("%s: the policy says this already"):format(bucket:url()))
   end
@@ -182,19 +217,20 @@ local function merged(ctx, wanted, bucket)
   if bucket:read(POLICY) ~= text then
     error(kstate.error({ kind = "precondition_failed", message = bucket:url() .. ": somebody else has just changed the policy", hint = "run it again" }))
   end
-  bucket:write(POLICY, new)
+  bucket:write(POLICY, compact(policy))
   log.info(("%s: %d statements of %d are ours (%s)"):format(bucket:url(), #wanted.statements, #policy.Statement, wanted.sid))
 end
 
 -- What the bucket's policy says to each action that is needed.
 local function checked(ctx, wanted, bucket)
-  local policy = json.decode(bucket:read(POLICY) or "{}")
+  local text = bucket:read(POLICY)
+  local statements = text and bucket_policy.read(text, bucket:url() .. "/" .. POLICY).Statement or {}
   local checks, rows, is_allowed = kstate.array({}), {}, true
   for _, principal in ipairs(wanted.named) do
     for _, need in ipairs(wanted.needs) do
       for _, action in ipairs(need.actions) do
         local one = { principal = principal, action = action, resource = need.resource, prefix = need.prefix, org = wanted.org }
-        local verdict, by = check.verdict(policy, one)
+        local verdict, by = check.verdict(statements, one)
         is_allowed = is_allowed and verdict == "allowed"
         local resource = need.prefix and need.prefix ~= "*" and ("%s (%s)"):format(need.resource, need.prefix) or need.resource
         rows[#rows + 1] = { verdict, action, resource, principal.arn, by }
@@ -213,13 +249,15 @@ end
 local function main(ctx)
   local wanted = wanted_of(ctx)
   local flags = ctx.flags
-  if not (flags.merge or flags.apply or flags.check) then
+  if flags.replace and not (flags.merge or flags.apply) then
+    refuse("--replace is of --merge and --apply", "take it with one of them")
+  elseif not (flags.merge or flags.apply or flags.check) then
     return printed(ctx, wanted)
   elseif flags.side ~= "bucket" or (flags.check and (flags.merge or flags.apply)) then
     refuse("--check, --merge and --apply are of the bucket's own policy, and --check changes nothing", "take one of them, without --side")
   end
   local bucket = kstate.store.open(wanted.place.url):bucket()
-  mention_encryption(ctx, bucket)
+  mention_encryption(ctx, wanted, bucket)
   return (flags.check and checked or merged)(ctx, wanted, bucket)
 end
 
@@ -241,6 +279,7 @@ return {
     { name = "sid", type = "string", doc = "what our statements' Sids begin with (default: KopsStateStore and the cluster)" },
     { name = "merge", type = "boolean", doc = "print the bucket's policy with our statements in it" },
     { name = "apply", type = "boolean", doc = "write that to the bucket" },
+    { name = "replace", type = "boolean", doc = "replace statements of ours although somebody loses something by it" },
     { name = "check", type = "boolean", doc = "say of each action that is needed whether the bucket's policy allows it" },
     { name = "json", type = "boolean", doc = "print what --check finds as JSON" },
   },

@@ -128,6 +128,10 @@ fn schemes(backend: &str) -> Vec<String> {
 const MODULES: &[(&str, &str)] = &[
     ("lib.addons", include_str!("../scripts/lib/addons.lua")),
     ("lib.args", include_str!("../scripts/lib/args.lua")),
+    (
+        "lib.bucket_policy",
+        include_str!("../scripts/lib/bucket_policy.lua"),
+    ),
     ("lib.cluster", include_str!("../scripts/lib/cluster.lua")),
     ("lib.copies", include_str!("../scripts/lib/copies.lua")),
     (
@@ -162,6 +166,10 @@ const MODULES: &[(&str, &str)] = &[
         include_str!("../scripts/lib/state_access.lua"),
     ),
     ("lib.survey", include_str!("../scripts/lib/survey.lua")),
+    (
+        "lib.wildcards",
+        include_str!("../scripts/lib/wildcards.lua"),
+    ),
     ("lib.zones", include_str!("../scripts/lib/zones.lua")),
 ];
 

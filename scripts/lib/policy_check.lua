@@ -3,82 +3,65 @@
 -- Each look at a part of a statement ends in one of three: it is about all of what is needed, about
 -- some of it or under a condition that isn't known here ("maybe"), or about none of it.
 
-local list = require("lib.policy_merge").list
+local list = require("lib.bucket_policy").list
+local wildcards = require("lib.wildcards")
 
 local check = {}
 
 local ALL, MAYBE, NONE = "all", "maybe", "none"
 
--- Whether everything that `inner` stands for is what `outer` stands for; both may have `*` and `?`.
-local function covers(outer, inner)
-  local i, j, star, from = 1, 1, nil, nil
-  while j <= #inner do
-    local o, n = outer:sub(i, i), inner:sub(j, j)
-    if o == "*" then
-      star, from, i = i, j, i + 1
-    elseif o == n or (o == "?" and n ~= "*") then
-      i, j = i + 1, j + 1
-    elseif star then
-      from = from + 1
-      i, j = star + 1, from
-    else
-      return false
-    end
-  end
-  return outer:find("^%**$", i) ~= nil
-end
-
--- Whether there is anything that both stand for.
-local function overlap(one, other)
-  -- Whether what was read of `one` can be the first so many of `other`.
-  local can = { [0] = true }
-  for j = 1, #other do
-    can[j] = can[j - 1] and other:sub(j, j) == "*"
-  end
-  for i = 1, #one do
-    local x, before = one:sub(i, i), can[0]
-    can[0] = can[0] and x == "*"
-    for j = 1, #other do
-      local y, here = other:sub(j, j), nil
-      if x == "*" or y == "*" then
-        here = can[j] or can[j - 1]
-      else
-        here = before and (x == y or x == "?" or y == "?")
-      end
-      before, can[j] = can[j], here
-    end
-  end
-  return can[#other]
-end
-
--- How much of what is needed the patterns are about.
+-- How much of what is needed the patterns are about. What a variable (`${…}`) is isn't known here.
 local function about(patterns, needed)
   local found = NONE
   for _, pattern in ipairs(patterns) do
-    pattern = tostring(pattern)
-    if covers(pattern, needed) then
+    local open, variables = tostring(pattern):gsub("%${[^}]*}", "*")
+    if variables == 0 and wildcards.covers(open, needed) then
       return ALL
-    elseif overlap(pattern, needed) then
+    elseif wildcards.overlap(open, needed) then
       found = MAYBE
     end
   end
   return found
 end
 
+-- The account of an ARN, and of a role or a session of it the role's name; of a role also its path.
+local function role_of(arn)
+  local account, resource = arn:match("^arn:[^:]*:[^:]*::([^:]*):(.*)$")
+  local path, name = (resource or ""):match("^role/(.-)([^/]*)$")
+  return account, name or (resource or ""):match("^assumed%-role/([^/]+)/"), path
+end
+
+-- How much of the needed principal an ARN stands for.
+local function about_arn(arn, needed)
+  local root = needed.account and ("arn:%s:iam::%s:root"):format(needed.partition or "aws", needed.account)
+  if arn == "*" or arn == needed.arn or arn == root or arn == needed.account then
+    return ALL
+  elseif arn:find("[*?]") or needed.arn == "*" then
+    return wildcards.overlap(arn, needed.arn) and MAYBE or NONE
+  end
+  local account, role, path = role_of(arn)
+  local _, needed_role, needed_path = role_of(needed.arn)
+  if account ~= needed.account then
+    return NONE
+  elseif role and role == needed_role then
+    -- A session is its role, whose path it doesn't tell, and not another session of it.
+    local is_session = needed_path == nil
+    return is_session and (path == "" and ALL or path and MAYBE or NONE) or MAYBE
+  end
+  local is_part = needed.arn == root or (needed.arn:find(":federated-user/", 1, true) and arn:find(":user/", 1, true))
+  return is_part and MAYBE or NONE
+end
+
 local function about_principal(principal, needed)
   local found = NONE
-  -- Services, federations and canonical users are none of those who are let in here.
-  for _, arn in ipairs(list(type(principal) == "table" and (principal.AWS or {}) or principal)) do
-    arn = tostring(arn)
-    local root = needed.account and ("arn:%s:iam::%s:root"):format(needed.partition or "aws", needed.account)
-    if arn == "*" or arn == needed.arn or arn == root or arn == needed.account then
-      return ALL
-    end
-    local account, role = arn:match("^arn:[^:]*:[^:]*::([^:]*):(.*)$")
-    role = role and role:match("^assumed%-role/([^/]+)/")
-    local is_part = needed.arn == "*" or (needed.arn == root and account == needed.account)
-    if is_part or (role and account == needed.account and needed.arn:match("role/[^:]*$") and needed.arn:match("[^/]+$") == role) then
-      found = MAYBE
+  for kind, names in pairs(type(principal) == "table" and principal or { AWS = principal }) do
+    for _, arn in ipairs(list(names)) do
+      -- No service is let in here; who a canonical user or a federation is isn't known.
+      local how = kind == "AWS" and about_arn(tostring(arn), needed) or (kind == "Service" and NONE or MAYBE)
+      if how == ALL then
+        return ALL
+      end
+      found = found == NONE and how or found
     end
   end
   return found
@@ -92,19 +75,31 @@ local function lower_all(patterns)
   return all
 end
 
+-- Whether one of the texts is this one; `others` is what all the others may be, without a doubt.
+local function among(texts, this, others)
+  local found = NONE
+  for _, text in ipairs(texts) do
+    text = tostring(text):lower()
+    if text == this then
+      return ALL
+    end
+    found = text:find(others) and found or MAYBE
+  end
+  return found
+end
+
 -- Whether one line of a condition holds.
 local function holds(operator, name, values, need)
-  local base = operator:lower():gsub("ifexists$", "")
-  local if_exists = base ~= operator:lower()
+  local base, if_exists = operator:lower():gsub("ifexists$", "")
   name = name:lower()
   if name == "aws:securetransport" and base == "bool" then
     -- kOps talks TLS to S3.
-    return tostring(values[1]) == "true" and ALL or NONE
+    return among(values, "true", "^false$")
   elseif name == "aws:principalorgid" and base == "stringequals" and need.org then
-    return about(values, need.org) == ALL and ALL or NONE
+    return among(values, need.org, "^o%-%w+$")
   elseif name == "s3:prefix" and (base == "stringlike" or base == "stringequals") then
     if need.prefix == nil then
-      return if_exists and ALL or NONE
+      return if_exists > 0 and ALL or NONE
     end
     local found = about(values, need.prefix)
     return (found == ALL and base == "stringequals") and MAYBE or found
@@ -167,14 +162,14 @@ end
 
 -- What a policy says to a need: `allowed`, `denied`, `not allowed` or `unsure`, and which statement.
 -- A need has `principal`, `action`, `resource`, and may have `prefix` and `org`.
-function check.verdict(policy, need)
+function check.verdict(statements, need)
   local found = { Allow = {}, Deny = {} }
-  for index, statement in ipairs(list(policy.Statement)) do
+  for index, statement in ipairs(statements) do
     local how = applies(statement, need)
     local effect = found[statement.Effect]
-    if effect and how == ALL then
+    if how == ALL then
       effect[ALL] = effect[ALL] or name_of(statement, index)
-    elseif effect and how == MAYBE then
+    elseif how == MAYBE then
       effect[MAYBE] = effect[MAYBE] or name_of(statement, index) .. doubt_of(statement)
     end
   end

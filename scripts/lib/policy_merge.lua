@@ -1,6 +1,10 @@
 -- Statements of ours in a policy that holds others.
 
+local kstate = kstate
 local json = kstate.json
+local list = require("lib.bucket_policy").list
+local covers = require("lib.wildcards").covers
+local refuse = require("lib.args").refuse
 
 local merge = {}
 
@@ -27,12 +31,15 @@ function merge.same(one, other)
   return json.encode(plain(one)) == json.encode(plain(other))
 end
 
--- What may be one or a list of them, as a list.
-function merge.list(value)
-  if type(value) == "table" and (#value > 0 or next(value) == nil) then
-    return value
+-- Refuses to replace what somebody else made: this script grants, and names whom and what.
+local function check_replaceable(statement)
+  local odd = statement.Effect ~= "Allow" and "Effect " .. statement.Effect
+  for _, name in ipairs({ "NotPrincipal", "NotAction", "NotResource" }) do
+    odd = odd or statement[name] ~= nil and name
   end
-  return { value }
+  if odd then
+    refuse(("the bucket's policy has a statement %s that somebody else made (%s); it is not replaced"):format(statement.Sid, odd), "name ours otherwise, with --sid")
+  end
 end
 
 -- The policy with our statements: each in the place of the one with its Sid, new ones at the end, and
@@ -42,10 +49,11 @@ function merge.into(policy, ours, is_ours)
   for _, statement in ipairs(ours) do
     left[statement.Sid] = statement
   end
-  for _, statement in ipairs(merge.list(policy.Statement)) do
+  for _, statement in ipairs(policy.Statement) do
     if not is_ours(statement) then
       new[#new + 1] = statement
     else
+      check_replaceable(statement)
       gone[#gone + 1] = statement
       new[#new + 1] = left[statement.Sid]
       left[statement.Sid] = nil
@@ -58,38 +66,49 @@ function merge.into(policy, ours, is_ours)
   return policy, gone
 end
 
-local function principals_of(statements)
-  local found = {}
+-- All that statements grant, one by one: `{ who, action, resource, condition }`.
+local function grants_of(statements)
+  local grants = {}
   for _, statement in ipairs(statements) do
     local principal = statement.Principal
-    for _, arn in ipairs(merge.list(type(principal) == "table" and principal.AWS or principal)) do
-      found[arn] = true
+    local condition = statement.Condition and json.encode(plain(statement.Condition))
+    for _, names in pairs(type(principal) == "table" and principal or { AWS = principal }) do
+      for _, who in ipairs(list(names)) do
+        for _, action in ipairs(list(statement.Action)) do
+          for _, resource in ipairs(list(statement.Resource)) do
+            grants[#grants + 1] = { who = who, action = action, resource = resource, condition = condition }
+          end
+        end
+      end
     end
+  end
+  return grants
+end
+
+-- Whether a grant is among others: "all" of it, or "sometimes", under another condition.
+local function kept(old, grants)
+  local found
+  for _, new in ipairs(grants) do
+    local is_same = (new.who == old.who or new.who == "*") and covers(new.resource, old.resource) and covers(new.action:lower(), old.action:lower())
+    if is_same and (new.condition == nil or new.condition == old.condition) then
+      return "all"
+    end
+    found = found or is_same and "sometimes"
   end
   return found
 end
 
-local function resources_of(statements)
-  local found = {}
-  for _, statement in ipairs(statements) do
-    for _, arn in ipairs(merge.list(statement.Resource)) do
-      found[arn] = true
-    end
-  end
-  return found
-end
-
--- Who and what was in the old statements and isn't in the new ones.
+-- What the old statements grant and the new ones don't, in words.
 function merge.lost(old, new)
-  local names = {}
-  for _, of in ipairs({ principals_of, resources_of }) do
-    local now = of(new)
-    for name in pairs(of(old)) do
-      names[#names + 1] = not now[name] and name or nil
+  local grants, lost = grants_of(new), {}
+  for _, grant in ipairs(grants_of(old)) do
+    local how = kept(grant, grants)
+    if how ~= "all" then
+      lost[#lost + 1] = ("%s: %s on %s%s"):format(grant.who, grant.action, grant.resource, how and ", now under another condition" or "")
     end
   end
-  table.sort(names)
-  return names
+  table.sort(lost)
+  return lost
 end
 
 return merge

@@ -24,7 +24,12 @@ local NO_PRINCIPALS = {
   ["policy/"] = "a policy is no principal: name a user or a role",
 }
 
-local PRINCIPALS = { iam = { "^root$", "^user/.", "^role/." }, sts = { "^assumed%-role/[^/]+/.", "^federated%-user/." } }
+-- Before the name there may be a path.
+local NAME = "[%w_+=,.@-]+$"
+local PRINCIPALS = {
+  iam = { "^root$", "^user/" .. NAME, "^user/.*/" .. NAME, "^role/" .. NAME, "^role/.*/" .. NAME },
+  sts = { "^assumed%-role/[^/]+/" .. NAME, "^federated%-user/" .. NAME },
+}
 
 local function check_resource(service, resource, typed)
   for _, pattern in ipairs(PRINCIPALS[service] or {}) do
@@ -53,6 +58,9 @@ function principals.parse(typed, partition)
     return { arn = "*" }
   elseif typed:find("^%d+$") then
     return { arn = ("arn:%s:iam::%s:root"):format(partition or "aws", typed), account = typed, partition = partition }, warning_of(typed, typed)
+  end
+  if typed:find("[%d%a],%s*arn:") or typed:find("^[%d%s]+,") then
+    refuse(("'%s' is more than one"):format(typed), "names may have commas: give --principal once for each")
   end
   local of, service, region, account, resource = typed:match("^arn:([^:]*):([^:]*):([^:]*):([^:]*):(.+)$")
   if of == nil then
@@ -98,6 +106,7 @@ local NO_BUCKETS = {
   { "%-s3alias$", "that is the alias of an access point" },
   { "%-%-ol%-s3$", "that is the alias of an Object Lambda access point" },
   { "%.mrap$", "that is a multi-region access point" },
+  { "%-%-table%-s3$", "that is a table bucket, which holds no objects" },
   { "%-%-x%-s3$", "that is a directory bucket, which kOps can't use" },
 }
 

@@ -14,6 +14,7 @@
 -- kms:GenerateDataKey to write:
 --   https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 
+local kstate = kstate
 local json = kstate.json
 
 local access = {}
@@ -37,6 +38,7 @@ local BACKUPS = { "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteO
 
 -- What follows a statement's Sid, by what it grants.
 local SUFFIXES = { bucket = "", list = "List", objects = "Objects", backups = "Backups" }
+local KEY_SUFFIX = "Key"
 
 local function adder(list)
   return function(action)
@@ -47,6 +49,21 @@ local function adder(list)
     end
     list[#list + 1] = action
   end
+end
+
+-- All that is ever granted.
+function access.actions()
+  local all, add = {}, nil
+  add = adder(all)
+  for _, parts in pairs(ADDED) do
+    for _, actions in pairs(parts) do
+      for _, action in ipairs(actions) do
+        add(action)
+      end
+    end
+  end
+  table.sort(all)
+  return all
 end
 
 local function left_of(actions, without)
@@ -171,29 +188,62 @@ function access.is_ours(statement, sid)
   return false
 end
 
--- Lets a KMS key be used for the bucket's objects and nothing else. In the key's own policy the key
--- is `*`, and there is somebody whom it is about.
-function access.key_statement(needs, sid, key, who)
-  local reads, writes = false, false
+-- A Sid for a folder and a cluster, either of which may be empty: their words, and a hash unless these
+-- alone tell them from all others and from our suffixes.
+function access.sid(folder, cluster)
+  local name, sid, last = folder .. cluster, "KopsStateStore", nil
+  for word in name:gmatch("%w+") do
+    last = word:sub(1, 1):upper() .. word:sub(2)
+    sid = sid .. last
+  end
+  local left = ("." .. name):gsub("%.%l[%l%d]*", "")
+  local is_plain = left == "" and last ~= KEY_SUFFIX
+  for _, suffix in pairs(SUFFIXES) do
+    is_plain = is_plain and last ~= suffix
+  end
+  if name == "" or is_plain then
+    return sid
+  end
+  return sid .. kstate.hash.sha256(folder .. "\n" .. cluster):sub(1, 8):upper()
+end
+
+local function is_needed(needs, wanted)
   for _, need in ipairs(needs) do
     for _, action in ipairs(need.actions) do
-      reads, writes = reads or action == "s3:GetObject", writes or action == "s3:PutObject"
+      if action == wanted then
+        return true
+      end
     end
   end
-  local suffix = key.partition == "aws-cn" and ".amazonaws.com.cn" or ".amazonaws.com"
-  local condition = { ["kms:ViaService"] = "s3." .. key.region .. suffix }
-  if who.org then
-    condition["aws:PrincipalOrgID"] = who.org
+  return false
+end
+
+-- What S3 does with a bucket's KMS key in their name.
+function access.key_actions(needs)
+  local actions = {}
+  actions[1] = is_needed(needs, "s3:GetObject") and "kms:Decrypt" or nil
+  actions[#actions + 1] = is_needed(needs, "s3:PutObject") and "kms:GenerateDataKey" or nil
+  return actions
+end
+
+-- Lets a KMS key be used for the bucket's objects and nothing else; nil when that isn't needed. In the
+-- key's own policy the key is `*`, and there is somebody whom it is about.
+function access.key_statement(needs, sid, key, who)
+  local actions = access.key_actions(needs)
+  if #actions == 0 then
+    return nil
   end
-  return reads
-    and statement_of({
-      Sid = sid .. "Key",
-      Effect = "Allow",
-      Principal = who.principal,
-      Action = one_or_all(writes and { "kms:Decrypt", "kms:GenerateDataKey" } or { "kms:Decrypt" }),
-      Resource = who.principal and "*" or key.arn,
-      Condition = { StringEquals = condition },
-    })
+  local service = "s3." .. key.region .. ".amazonaws.com"
+  -- Nobody wrote down which of the two KMS sees in China.
+  local via = key.partition == "aws-cn" and kstate.array({ service, service .. ".cn" }) or service
+  return statement_of({
+    Sid = sid .. KEY_SUFFIX,
+    Effect = "Allow",
+    Principal = who.principal,
+    Action = one_or_all(actions),
+    Resource = who.principal and "*" or key.arn,
+    Condition = { StringEquals = { ["kms:ViaService"] = via, ["aws:PrincipalOrgID"] = who.org } },
+  })
 end
 
 function access.document(statements, id)

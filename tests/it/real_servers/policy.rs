@@ -138,7 +138,9 @@ async fn a_policy_opens_one_cluster_to_another_user_and_a_deny_wins() {
     assert!(denied.starts_with("denied"), "{denied}");
     assert!(denied.contains("NoReading"), "{denied}");
 
-    scene.script(READ, "--apply").with(0);
+    scene.script(READ, "--apply").with(3);
+    let replace = [READ, &["--replace"]].concat();
+    scene.script(&replace, "--apply").with(0);
     let last = newest(&scene.desk);
     assert_eq!(scene.can(), forbidden);
     scene.undo(&last);

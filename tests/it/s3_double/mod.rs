@@ -231,6 +231,13 @@ impl S3Double {
         state.bucket(bucket).expect("the bucket").policy.clone()
     }
 
+    /// Gives a bucket a policy that AWS wouldn't take.
+    pub(crate) fn force_policy(&self, bucket: &str, text: &str) {
+        let mut state = self.shared.state();
+        let bucket = state.bucket_mut(bucket).expect("the bucket");
+        bucket.policy = Some(text.to_owned());
+    }
+
     /// Has a bucket's objects encrypted with a KMS key.
     pub(crate) fn encrypt_with(&self, bucket: &str, key: &str) {
         let mut state = self.shared.state();

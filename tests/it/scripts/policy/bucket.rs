@@ -116,16 +116,19 @@ fn merging_keeps_what_is_not_ours_and_changes_nothing_twice() {
 
     // Another level replaces ours where they stand, and removes what is needed no more.
     let less = ["state", "--principal", ALICE, "--cluster", "a", "--apply"];
-    let ended = on(&desk, &double, &less).with(0);
+    let ended = on(&desk, &double, &less).with(3);
     ended.says(BOB);
     ended.says("another --sid");
+    assert_eq!(policy_of(&double), after);
+    let less = [&less[..], &["--replace"]].concat();
+    on(&desk, &double, &less).with(0).says(BOB);
     assert_eq!(
         sids(&policy_of(&double)),
         ["OnlyTls", "", "KopsStateStoreA"]
     );
     let other = ["state", "--principal", BOB, "--sid", "Other", "--apply"];
     let ended = on(&desk, &double, &other).with(0);
-    assert!(!ended.stderr.contains("lose"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("warning"), "{}", ended.stderr);
     assert_eq!(
         sids(&policy_of(&double)),
         ["OnlyTls", "", "KopsStateStoreA", "Other"]
@@ -135,6 +138,148 @@ fn merging_keeps_what_is_not_ours_and_changes_nothing_twice() {
         sids(&policy_of(&double)),
         ["OnlyTls", "", "KopsStateStoreA"]
     );
+}
+
+#[test]
+fn nothing_is_taken_away_unless_that_is_said() {
+    let (desk, double) = (Desk::new(), double());
+    let granted = |flags: &[&str]| {
+        let apply = ["state", "--principal", ALICE, "--apply"];
+        on(&desk, &double, &[&apply, flags].concat())
+    };
+    granted(&["--access", "list"]).with(0);
+    // More of everything takes nothing away.
+    granted(&["--access", "write"]).with(0);
+    let before = policy_of(&double);
+    let ended = granted(&["--access", "read"]).with(3);
+    ended.says(&format!("{ALICE}: s3:PutObject on arn:aws:s3:::state/*"));
+    ended.says("--replace");
+    granted(&["--access", "write", "--org", "o-a1b2c3d4e5"])
+        .with(3)
+        .says("under another condition");
+    granted(&["--access", "read", "--dry-run"]).with(3);
+    let merge = ["state", "--principal", BOB, "--merge"];
+    let ended = on(&desk, &double, &merge).with(3);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(policy_of(&double), before);
+    granted(&["--access", "read", "--replace"]).with(0);
+    assert!(!policy_of(&double).to_string().contains("PutObject"));
+}
+
+#[test]
+fn what_somebody_else_made_is_not_replaced_although_its_sid_is_ours() {
+    let (desk, double) = (Desk::new(), double());
+    for (field, value) in [
+        ("Effect", json!("Deny")),
+        ("NotAction", json!("s3:DeleteBucket")),
+    ] {
+        let mut statement = json!({
+            "Sid": "KopsStateStore",
+            "Effect": "Allow",
+            "Principal": {"AWS": BOB},
+            "Resource": "arn:aws:s3:::state",
+        });
+        if field == "Effect" {
+            statement["Action"] = json!("s3:GetBucketLocation");
+        }
+        statement[field] = value;
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        double.force_policy("state", &policy);
+        for verb in ["--merge", "--apply"] {
+            let arguments = ["state", "--principal", ALICE, "--replace", verb];
+            let ended = on(&desk, &double, &arguments).with(3);
+            ended.says("somebody else made");
+            ended.says("--sid");
+            assert_eq!(ended.stdout, "");
+        }
+        assert_eq!(double.policy("state"), Some(policy));
+    }
+}
+
+#[test]
+fn every_folder_and_cluster_has_a_sid_of_its_own() {
+    let (desk, double) = (Desk::new(), double());
+    let places = [
+        ("state", "--id=x"),
+        ("s3://state/prod", "--id=x"),
+        ("s3://state/dev", "--id=x"),
+        ("s3://state/prod", "--cluster=a"),
+        ("state", "--cluster=prod.a"),
+        ("state", "--cluster=a-b.example.com"),
+        ("state", "--cluster=a.b.example.com"),
+        ("state", "--cluster=a.B.example.com"),
+        ("state", "--cluster=1a"),
+        ("state", "--cluster=list"),
+        ("state", "--cluster=ü"),
+    ];
+    for (count, (place, cluster)) in places.into_iter().enumerate() {
+        let arguments = [
+            place,
+            "--principal",
+            ALICE,
+            "--access",
+            "list",
+            cluster,
+            "--apply",
+        ];
+        on(&desk, &double, &arguments).with(0);
+        assert_eq!(sids(&policy_of(&double)).len(), 3 * (count + 1), "{place}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_odd_is_refused_with_what_is_wrong() {
+    let (desk, double) = (Desk::new(), double());
+    let with = |field: &str, value: Value| {
+        let mut statement = theirs()["Statement"][0].clone();
+        statement[field] = value;
+        json!({"Statement": [statement]})
+    };
+    for (policy, why) in [
+        (json!({"Statement": null}), "no list of statements"),
+        (json!({"Statement": [3]}), "its statement 1 is no object"),
+        (
+            with("Condition", Value::Null),
+            "(OnlyTls) can't have the Condition null",
+        ),
+        (
+            with("Condition", json!({"Bool": null})),
+            "(OnlyTls) can't have the Condition",
+        ),
+        (
+            with("Principal", json!({"AWS": null})),
+            "(OnlyTls) can't have the Principal",
+        ),
+        (
+            with("Effect", json!("deny")),
+            "(OnlyTls) can't have the Effect",
+        ),
+    ] {
+        double.force_policy("state", &policy.to_string());
+        for verb in ["--check", "--apply"] {
+            let arguments = ["state", "--principal", ALICE, verb];
+            let ended = on(&desk, &double, &arguments).with(3);
+            ended.says(why);
+            ended.says("s3-bucket://state/policy.json");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_fits_without_blanks_is_written_without_them() {
+    let (desk, double) = (Desk::new(), double());
+    let roles: Vec<_> = (0..100)
+        .map(|n| format!("arn:aws:iam::111122223333:role/nodes-of-a-cluster-called-{n}"))
+        .collect();
+    let mut arguments = vec!["state", "--access", "read"];
+    arguments.extend(roles.iter().flat_map(|role| ["--principal", role]));
+    let merge = [&arguments[..], &["--merge"]].concat();
+    let printed = on(&desk, &double, &merge).with(0);
+    assert!(printed.stdout.len() > 20 << 10);
+    printed.says("S3 takes 20480");
+    let apply = [&arguments[..], &["--apply"]].concat();
+    on(&desk, &double, &apply).with(0);
+    assert_eq!(sids(&policy_of(&double)).len(), 3);
 }
 
 #[test]
@@ -231,6 +376,9 @@ fn a_bucket_with_a_key_of_its_own_asks_for_the_keys_policy() {
     ended.says("--side key");
     let known = [&arguments[..], &["--kms-key", key]].concat();
     assert_eq!(on(&desk, &double, &known).with(0).stderr, "");
+    // Who only finds the bucket needs no key.
+    let locate = ["state", "--principal", ALICE, "--merge"];
+    assert_eq!(on(&desk, &double, &locate).with(0).stderr, "");
     let shown = session::on(
         &desk,
         &double,

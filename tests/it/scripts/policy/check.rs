@@ -80,7 +80,12 @@ fn deny(fields: &[(&str, Value)]) -> Value {
 /// Checks what is said of finding the bucket, as Alice.
 #[track_caller]
 fn assert_said(statements: &Value, verdict: &str, by: &str) {
-    let said = verdicts(statements, &["--principal", ALICE]);
+    assert_said_to(ALICE, statements, verdict, by);
+}
+
+#[track_caller]
+fn assert_said_to(principal: &str, statements: &Value, verdict: &str, by: &str) {
+    let said = verdicts(statements, &["--principal", principal]);
     let [(found, action, why)] = &said[..] else {
         panic!("{said:?}");
     };
@@ -155,6 +160,62 @@ fn an_explicit_deny_wins() {
     ] {
         assert_said(&statements, verdict, by);
     }
+}
+
+#[test]
+fn a_session_is_its_role() {
+    let session = "arn:aws:sts::111122223333:assumed-role/nodes/i-1";
+    let role = "arn:aws:iam::111122223333:role/nodes";
+    let elsewhere = "arn:aws:iam::111122223333:role/kops/nodes";
+    let other = "arn:aws:sts::111122223333:assumed-role/nodes/i-2";
+    let forbid = |arn: &str| deny(&[("Principal", json!({"AWS": arn}))]);
+    let yes = let_in("111122223333");
+    for (whom, statements, verdict, by) in [
+        (session, json!([let_in(role)]), "allowed", "A"),
+        (session, json!([yes, forbid(role)]), "denied", "D"),
+        // A session doesn't tell its role's path.
+        (session, json!([let_in(elsewhere)]), "unsure", "A"),
+        (session, json!([yes, forbid(elsewhere)]), "unsure", "D"),
+        (session, json!([let_in(other)]), "not allowed", "no"),
+        (role, json!([let_in(session)]), "unsure", "A"),
+    ] {
+        assert_said_to(whom, &statements, verdict, by);
+    }
+}
+
+#[test]
+fn what_cannot_be_known_is_never_called_allowed() {
+    let yes = let_in(ALICE);
+    let tls = |values: Value| {
+        [(
+            "Condition",
+            json!({"Bool": {"aws:SecureTransport": values}}),
+        )]
+    };
+    let canonical = [("Principal", json!({"CanonicalUser": "79a59df900b949e5"}))];
+    for (denial, verdict) in [
+        (deny(&tls(json!(["false", "true"]))), "denied"),
+        (deny(&tls(json!(["false"]))), "allowed"),
+        (deny(&tls(json!("${aws:SecureTransport}"))), "unsure"),
+        (deny(&canonical), "unsure"),
+    ] {
+        let by = if verdict == "allowed" { "A" } else { "D" };
+        assert_said(&json!([yes, denial]), verdict, by);
+    }
+    let read = allow(&json!({"AWS": ALICE}), &json!("s3:*"), OTHERS);
+    let of_account = [
+        ("Sid", json!("D")),
+        ("Effect", json!("Deny")),
+        (
+            "Resource",
+            json!("arn:aws:s3:::state/${aws:PrincipalAccount}/*"),
+        ),
+    ];
+    let denial = with(read.clone(), &of_account);
+    let flags = ["--principal", ALICE, "--access", "read"];
+    let said = verdicts(&json!([read, denial]), &flags);
+    let found = said.iter().find(|(_, action, _)| action == "s3:GetObject");
+    assert_eq!(found.expect("the action").0, "unsure");
 }
 
 #[test]

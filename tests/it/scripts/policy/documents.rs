@@ -6,7 +6,7 @@ use crate::support::Desk;
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
 /// By the names of their files.
-const DOCUMENTS: [(&str, &[&str]); 13] = [
+const DOCUMENTS: [(&str, &[&str]); 14] = [
     ("default", &["state", "--principal", ALICE]),
     (
         "named",
@@ -93,6 +93,22 @@ const DOCUMENTS: [(&str, &[&str]); 13] = [
         ],
     ),
     (
+        "china_key",
+        &[
+            "state",
+            "--side",
+            "key",
+            "--principal",
+            "111122223333",
+            "--partition",
+            "aws-cn",
+            "--access",
+            "write",
+            "--kms-key",
+            "arn:aws-cn:kms:cn-north-1:111122223333:key/k-1",
+        ],
+    ),
+    (
         "key",
         &[
             "state",
@@ -159,6 +175,14 @@ fn what_cannot_be_is_explained() {
             principal("arn:gcp:iam::111122223333:root"),
             "the partition 'gcp'",
         ),
+        (
+            principal("arn:aws:iam::111122223333:role/kops/"),
+            "no principal",
+        ),
+        (
+            principal("arn:aws:iam::111122223333:user/a,arn:aws:iam::111122223333:user/b"),
+            "is more than one",
+        ),
         (vec!["state"], "nobody is to be let in"),
         (
             more(&["--principal", "arn:aws-cn:iam::111122223333:root"]),
@@ -180,6 +204,16 @@ fn what_cannot_be_is_explained() {
         (more(&["--kms-key", "alias/x"]), "no KMS key's ARN"),
         (more(&["--side", "key"]), "no KMS key is needed"),
         (more(&["--check", "--apply"]), "--check changes nothing"),
+        (more(&["--replace"]), "is of --merge and --apply"),
+        (more(&["--without", "s3:GetBucketLoc"]), "never needs that"),
+        (
+            more(&["--without", "s3:GetBucketLocation"]),
+            "leaves out all",
+        ),
+        (
+            more(&["--without", "s3:GetBucketLocation", "--check"]),
+            "leaves out all",
+        ),
     ];
     for (arguments, why) in cases {
         let ended = script(&desk, &arguments).with(3);
@@ -214,4 +248,21 @@ fn a_policy_that_s3_would_not_take_is_refused() {
     let ended = script(&desk, &arguments).with(3);
     ended.says("S3 takes 20480");
     ended.says("--org");
+}
+
+#[test]
+fn an_identitys_policy_is_measured_by_iams_limits_and_has_no_key_without_need() {
+    let desk = Desk::new();
+    let identity = |bucket: &str, access: &str| {
+        let side = ["--side", "identity", "--kms-key", KEY];
+        script(&desk, &[&[bucket, "--access", access], &side[..]].concat()).with(0)
+    };
+    let ended = identity("state", "locate");
+    assert_eq!(ended.stderr, "");
+    let policy: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(policy["Statement"].as_array().map(Vec::len), Some(1));
+    let long = format!("s3://state/{}", "x".repeat(700));
+    let ended = identity(&long, "full");
+    ended.says("an inline policy of a user may have 2048");
+    assert!(!ended.stderr.contains("6144"), "{}", ended.stderr);
 }
