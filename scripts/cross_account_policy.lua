@@ -22,6 +22,9 @@ local LARGEST = 20 * 1024
 
 -- The bucket, the folder of the store in it, and its URL.
 local function place_of(typed)
+  if typed:find("^arn:") then
+    refuse(typed .. " is an ARN", "write the bucket's name alone, or s3://BUCKET/PREFIX")
+  end
   local url = typed:find("://", 1, true) and typed or "s3://" .. typed
   local scheme, bucket, folder = url:gsub("%?.*$", ""):match("^(%w+)://([^/]*)/?(.*)$")
   if scheme ~= "s3" then
@@ -29,6 +32,11 @@ local function place_of(typed)
   end
   principals.check_bucket(bucket)
   folder = folder:gsub("/+$", "")
+  for part in ("/" .. folder):gmatch("/([^/]*)") do
+    if folder ~= "" and (part == "" or part == "." or part == ".." or part:find("%c")) then
+      refuse(("'%s' is no folder of a bucket"):format(folder), "kOps takes out //, . and .. from names: write what it makes of them")
+    end
+  end
   return { url = url, bucket = bucket, folder = folder == "" and "" or folder .. "/" }
 end
 
@@ -103,7 +111,7 @@ local function wanted_of(ctx)
     without = without_of(flags),
   })
   if #needs == 0 then
-    refuse("--without leaves out all that --access " .. flags.access .. " allows", "a policy must allow something")
+    refuse("--without leaves out all that --access " .. flags.access .. " allows", "a policy must allow something; to take statements away, edit it: s3-bucket://BUCKET/policy.json")
   end
   local sid = flags.sid or access.sid(place.folder, cluster or "")
   local wanted = { place = place, named = named, needs = needs, sid = sid, org = flags.org }

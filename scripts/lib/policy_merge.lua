@@ -76,7 +76,7 @@ local function grants_of(statements)
       for _, who in ipairs(list(names)) do
         for _, action in ipairs(list(statement.Action)) do
           for _, resource in ipairs(list(statement.Resource)) do
-            grants[#grants + 1] = { who = who, action = action, resource = resource, condition = condition }
+            grants[#grants + 1] = { who = tostring(who), action = tostring(action), resource = tostring(resource), condition = condition }
           end
         end
       end

@@ -196,6 +196,8 @@ fn what_cannot_be_is_explained() {
         (bucket("state-s3alias"), "access point"),
         (bucket("gs://state"), "no bucket of S3"),
         (bucket("s3://state/a*"), "stands for more than itself"),
+        (bucket("s3://state/a/../b"), "no folder of a bucket"),
+        (bucket("arn:aws:s3:::state"), "is an ARN"),
         (more(&["--cluster", "a/b"]), "no name of a cluster"),
         (more(&["--cluster", "a?"]), "stands for more than itself"),
         (more(&["--org", "x-1"]), "no organisation's id"),
