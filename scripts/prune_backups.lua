@@ -2,23 +2,30 @@
 --
 -- etcd-manager does so itself while it runs; what it left of clusters that were resized, renamed or
 -- stopped stays. A backup is deleted when it is older than --older-than and there are --keep-last
--- newer ones of the same etcd cluster. The markers in `control/` are never touched: without them
+-- newer complete ones of the same etcd cluster. The markers in `control/` are never touched: without them
 -- etcd-manager begins with an empty etcd. Etcd backups hold every secret of a cluster.
 
 local kstate = kstate
 local log, store, time = kstate.log, kstate.store, kstate.time
 local survey = require("lib.survey")
 
--- The backups of an etcd cluster that may go.
+-- The backups of an etcd cluster that may go. Those that were never finished are none: they don't
+-- count, and go when they are old and there is a newer one that is good.
 local function old_ones(ctx, etcd)
-  local backups, old = survey.backups(etcd), {}
-  local before = time.now() - ctx.flags.older_than
-  for i = 1, #backups - ctx.flags.keep_last do
-    if backups[i].time < before then
-      old[#old + 1] = backups[i]
+  local complete, incomplete = survey.backups(etcd)
+  local before, old = time.now() - ctx.flags.older_than, {}
+  for i = 1, #complete - ctx.flags.keep_last do
+    if complete[i].time < before then
+      old[#old + 1] = complete[i]
     end
   end
-  return old, #backups
+  local newest = complete[#complete]
+  for _, backup in ipairs(incomplete) do
+    if backup.time < before and newest and backup.time < newest.time then
+      old[#old + 1] = backup
+    end
+  end
+  return old, #complete + #incomplete
 end
 
 -- What is to be deleted of all clusters.

@@ -2,52 +2,82 @@
 --
 -- What is missing in the state store is made again; what is there as it was is left. What somebody
 -- changed since the backup is newer: it stays, and is listed (exit code 4), unless its key is named
--- with --replace. The backup is checked against its checksums first. Show what would be done with
--- --dry-run, or save it: `kstate plan restore … -o plan`. `config` is written last, etcd's markers first.
+-- with --replace. The backup is checked against its checksums first, and nothing is written before
+-- this is done for all clusters. Show what would be done with --dry-run, or save it:
+-- `kstate plan restore … -o plan`. `config` is written last, etcd's markers first.
 
 local kstate = kstate
-local config, log, store = kstate.config, kstate.log, kstate.store
-local args, copies = require("lib.args"), require("lib.copies")
+local config, log, store, task = kstate.config, kstate.log, kstate.store, kstate.task
+local args, copies, survey = require("lib.args"), require("lib.copies"), require("lib.survey")
 
--- The backup to restore: the newest complete one, or the one that --backup names or begins.
+-- The backup to restore: the newest in which nothing is missing, or the one that --backup names or
+-- begins.
 local function chosen(ctx, from, name)
-  local found
+  local found, flawed
   for _, backup in ipairs(copies.list(from, name)) do
-    local wanted = ctx.flags.backup == nil or backup.name:sub(1, #ctx.flags.backup) == ctx.flags.backup
-    found = wanted and backup.is_complete and backup or found
-  end
-  return found or args.refuse(("there is no complete backup of %s in %s"):format(name, from:url()), "look at what there is: kstate ls " .. from:url() .. "/" .. name)
-end
-
--- Markers, then all else, `config` last: without it the cluster is nothing to kOps.
-local function rank(key)
-  return key:find("^backups/etcd/[^/]+/control/") and 1 or key == "config" and 3 or 2
-end
-
--- Where a part goes: to where it came from, or to the store that was named.
-local function target_of(ctx, name, folder, part)
-  local to = store.open(ctx.flags.to or "state")
-  local place = to:open(part.url)
-  if folder == "base" then
-    return place
-  end
-  local target = to:at(name)
-  if target:relation(place) ~= "same" then
-    if ctx.flags.to == nil then
-      args.refuse(("%s was backed up from %s, which is not in the state store %s"):format(name, part.url, to:url()), "say where to restore it with --to")
+    local is_wanted = ctx.flags.backup == nil or backup.name:sub(1, #ctx.flags.backup) == ctx.flags.backup
+    if is_wanted and (ctx.flags.backup and backup.manifest or backup.flaw == nil) then
+      found, flawed = backup, nil
+    elseif is_wanted then
+      flawed = backup
     end
-    log.warn(("%s was backed up from %s; its config will name %s"):format(name, part.url, target:url()))
+  end
+  local why = flawed and ("the backup %s of %s: %s"):format(flawed.name, name, flawed.flaw)
+  if found == nil then
+    local hint = flawed and flawed.manifest and "restore what it has all the same: --backup " .. flawed.name
+    args.refuse(("there is no complete backup of %s in %s%s"):format(name, from:url(), why and "; " .. why or ""), hint or ("look at what there is: kstate ls %s/%s"):format(from:url(), name))
+  elseif why or found.flaw then
+    log.warn(why and ("%s; taking %s"):format(why, found.name) or ("the backup %s of %s: %s"):format(found.name, name, found.flaw))
+  end
+  return found
+end
+
+-- Where the folder of the cluster goes: to where it came from, or to the store that was named.
+local function target_of(ctx, name, manifest)
+  local to, was_at = store.open(ctx.flags.to or "state"), manifest.parts[1].url
+  local target = to:at(name)
+  if target:relation(to:open(was_at)) ~= "same" then
+    if ctx.flags.to == nil then
+      args.refuse(("%s was backed up from %s, which is not in the state store %s"):format(name, was_at, to:url()), "say where to restore it with --to")
+    end
+    log.warn(("%s was backed up from %s; its config will name %s"):format(name, was_at, target:url()))
   end
   return target
 end
 
--- The bytes of an object; the config names the place where it is restored to.
-local function bytes_of(tree, key, part, target)
-  local bytes = tree:read(key)
-  if key == "config" and config.below(part.url, target:url()) ~= "" then
-    return config.rewrite(bytes, { from = part.url, to = target:url(), label = "config" }).text
+-- The parts of a backup, each with the `place` that it goes to: where the backed up config says that it
+-- lies. The manifest alone is not believed.
+local function parts_of(ctx, name, backup)
+  local manifest = backup.manifest
+  local was_at, target = manifest.parts[1].url, target_of(ctx, name, manifest)
+  local text = backup.tree:read("tree/config")
+  local base = config.parse(text, backup.tree:url() .. "/tree/config").config_base
+  local is_here = manifest.base == "here" or base == nil or config.below(was_at, base) == ""
+  local places = {}
+  for _, part in ipairs(survey.parts(survey.of(name, target, text, is_here and "here" or "there"))) do
+    places[part.folder] = part.tree
   end
-  return bytes
+  for _, part in ipairs(manifest.parts) do
+    local folder, way = part.folder:gsub("^etcd%-backups/", "etcd/"), config.below(was_at, part.url)
+    part.place = places[folder]
+    if part.place == nil or config.below(part.place:url(), way and target:at(way):url() or part.url) ~= "" then
+      args.refuse(("the backup %s of %s says that %s lay at %s, and its config says %s"):format(backup.name, name, part.folder, part.url, part.place and part.place:url() or "nothing of it"), "see who changed backup.json, and take another one with --backup")
+    elseif way == nil and ctx.flags.to then
+      args.refuse(("%s was backed up from several places, also from %s"):format(name, part.url), "leave --to out")
+    end
+    -- What a person calls a key of it.
+    part.prefix = way and (way == "" and "" or way .. "/") or part.folder .. "/"
+  end
+  return manifest.parts, was_at
+end
+
+-- The text of the config as it is to be: it names the place where it is restored to.
+local function config_of(tree, was_at, target)
+  local text = tree:read("config")
+  if config.below(was_at, target:url()) ~= "" then
+    return config.rewrite(text, { from = was_at, to = target:url(), label = "config" }).text
+  end
+  return text
 end
 
 -- What is there; nothing where not even the folder is.
@@ -59,65 +89,80 @@ local function find(target, key)
   return ok and there or nil
 end
 
--- What a part of a backup would change: the steps, and the keys of what is newer in the store.
-local function look(ctx, backup, folder, part, target)
-  local tree, steps, newer, same = backup.tree:at(folder), {}, {}, 0
-  local replace = {}
-  for _, key in ipairs(ctx.flags.replace) do
-    replace[key] = true
-  end
+-- Markers, then all else, `config` last: without it the cluster is nothing to kOps.
+local function rank(step)
+  return step.key:find("control/etcd%-cluster%-") and 1 or step.name == "config" and 3 or 2
+end
+
+-- What is to be done for one part, a step for each object; `state` says how it is there.
+local function look(backup, part, was_at)
+  local tree, keys = backup.tree:at(part.folder), {}
   for key in pairs(part.sha256) do
-    local bytes, there = bytes_of(tree, key, part, target), find(target, key)
-    local is_same = there and there.size == #bytes and target:read(key) == bytes
-    if is_same then
-      same = same + 1
-    elseif there and not replace[key] then
-      newer[#newer + 1] = key
-    else
-      steps[#steps + 1] = { key = key, tag = there and there.tag, bytes = bytes, target = target }
-    end
+    keys[#keys + 1] = key
   end
-  return steps, newer, same
+  return task.map(keys, function(key)
+    local step = { from = tree, key = key, name = part.prefix .. key, target = part.place, sum = part.sha256[key] }
+    if step.name == "config" then
+      step.text = config_of(tree, was_at, part.place)
+      step.sum = kstate.hash.sha256(step.text)
+    end
+    local there = find(step.target, key)
+    step.tag = there and there.tag
+    step.state = there == nil and "missing" or step.target:sha256(key) == step.sum and "same" or "newer"
+    return step
+  end, { concurrency = 8 })
 end
 
 local function restore(step)
   local how = step.tag and { if_match = step.tag } or { if_absent = true }
-  local written, err = step.target:write(step.key, step.bytes, how)
-  if not written then
+  local done, err
+  if step.text then
+    done, err = step.target:write(step.key, step.text, how)
+  else
+    done, err = step.from:copy(step.key, step.target, step.key, how)
+  end
+  if not done then
     error(err)
   end
 end
 
--- Everything that is to be done for a cluster, and what stands against it.
-local function plan(ctx, from, name)
+-- Everything that is to be done for a cluster, and what stands against it. What is replaced is struck
+-- from `unused`.
+local function plan(ctx, from, name, unused)
   local backup = chosen(ctx, from, name)
-  local manifest = copies.read(backup)
+  local damaged = copies.damaged(backup)
+  if #damaged > 0 then
+    error(kstate.error({ kind = "corrupt", message = ("the backup %s of %s is damaged:\n  %s"):format(backup.name, name, args.listed(damaged)), hint = "take another one with --backup" }), 0)
+  end
   local result = { cluster = name, backup = backup.name, restored = kstate.array({}), newer = kstate.array({}), unchanged = 0 }
-  local steps = {}
-  for _, folder in ipairs({ "tree", "base" }) do
-    local part = manifest[folder]
-    if part then
-      if folder == "base" and ctx.flags.to then
-        args.refuse(name .. " was backed up from two places: its folder and its configBase", "leave --to out")
+  local replace, steps, places = {}, {}, {}
+  for _, key in ipairs(ctx.flags.replace) do
+    replace[key] = true
+  end
+  local parts, was_at = parts_of(ctx, name, backup)
+  for _, part in ipairs(parts) do
+    for _, step in ipairs(look(backup, part, was_at)) do
+      if replace[step.name] then
+        unused[step.name] = nil
       end
-      local damaged = copies.damaged(backup, folder, part.sha256)
-      if #damaged > 0 then
-        error(kstate.error({ kind = "corrupt", message = ("the backup %s of %s is damaged:\n  %s"):format(backup.name, name, args.listed(damaged)), hint = "take another one with --backup" }), 0)
+      if step.state == "same" then
+        result.unchanged = result.unchanged + 1
+      elseif step.state == "newer" and not replace[step.name] then
+        result.newer[#result.newer + 1] = step.name
+      else
+        steps[#steps + 1] = step
+        places[step.target:url()] = true
       end
-      local more, newer, same = look(ctx, backup, folder, part, target_of(ctx, name, folder, part))
-      table.move(more, 1, #more, #steps + 1, steps)
-      table.move(newer, 1, #newer, #result.newer + 1, result.newer)
-      result.unchanged = result.unchanged + same
     end
   end
   table.sort(steps, function(a, b)
-    return rank(a.key) < rank(b.key) or rank(a.key) == rank(b.key) and a.key < b.key
+    return rank(a) < rank(b) or rank(a) == rank(b) and a.name < b.name
   end)
   table.sort(result.newer)
   for i, step in ipairs(steps) do
-    result.restored[i] = step.key
+    result.restored[i] = step.name
   end
-  return steps, result
+  return { name = name, steps = steps, result = result, places = places }
 end
 
 local function tell(result)
@@ -127,26 +172,54 @@ local function tell(result)
   end
 end
 
+-- The places that are written to; what lies in another one is not named twice.
+local function listed_places(places)
+  local names = {}
+  for place in pairs(places) do
+    local is_inside = false
+    for other in pairs(places) do
+      is_inside = is_inside or (config.below(other, place) or "") ~= ""
+    end
+    names[#names + 1] = not is_inside and place or nil
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function plan_all(ctx, from)
+  if #ctx.flags.cluster == 0 then
+    args.refuse("no cluster to restore", "name them with --cluster NAME")
+  end
+  local plans, unused = {}, {}
+  for _, key in ipairs(ctx.flags.replace) do
+    unused[key] = true
+  end
+  for i, typed in ipairs(ctx.flags.cluster) do
+    plans[i] = plan(ctx, from, args.cluster(typed), unused)
+  end
+  local key = next(unused)
+  if key then
+    args.refuse("nothing in the backup is called " .. key, "the keys for --replace are listed without it")
+  end
+  return plans
+end
+
 local function main(ctx)
-  local from = store.open(ctx.flags.from)
+  local plans = plan_all(ctx, store.open(ctx.flags.from))
   local results, code = kstate.array({}), 0
-  for _, typed in ipairs(ctx.flags.cluster) do
-    local name = args.cluster(typed)
-    local steps, result = plan(ctx, from, name)
-    tell(result)
-    local question = ("Restore %d objects of %s?"):format(#steps, name)
-    if #steps > 0 and not (ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })) then
+  for _, todo in ipairs(plans) do
+    tell(todo.result)
+    local question = ("Restore %d objects of %s to %s?"):format(#todo.steps, todo.name, listed_places(todo.places))
+    if #todo.steps > 0 and not (ctx.flags.yes or ctx.dry_run or kstate.cli.confirm({ prompt = question })) then
       return 3
     end
-    for _, step in ipairs(steps) do
+    for _, step in ipairs(todo.steps) do
       restore(step)
     end
-    results[#results + 1] = result
-    code = #result.newer > 0 and not ctx.dry_run and 4 or code
+    results[#results + 1] = todo.result
+    code = #todo.result.newer > 0 and not ctx.dry_run and 4 or code
   end
-  if #results == 0 then
-    args.refuse("no cluster to restore", "name them with --cluster NAME")
-  elseif ctx.flags.json then
+  if ctx.flags.json then
     print(kstate.json.encode({ restored = results }))
   end
   return code
@@ -158,7 +231,7 @@ return {
     { name = "from", type = "string", value = "STORE", required = true, doc = "where the backups are" },
     { name = "to", type = "string", value = "STORE", doc = "the store to restore to (default: the state store, if it was backed up from there)" },
     { name = "cluster", type = "list", value = "NAME", doc = "a cluster to restore; may be given again" },
-    { name = "backup", type = "string", value = "TIME", doc = "which backup, by its name or the beginning of it (default: the newest)" },
+    { name = "backup", type = "string", value = "TIME", doc = "which backup, by its name or the beginning of it (default: the newest in which nothing is missing)" },
     { name = "replace", type = "list", value = "KEY", doc = "overwrite this file of the cluster although it changed since, such as config; may be given again" },
     { name = "yes", type = "boolean", doc = "don't ask" },
     { name = "json", type = "boolean", doc = "print the result as JSON" },

@@ -80,6 +80,10 @@ pub fn shipped() -> impl Iterator<Item = Shipped> {
 const EMBEDDED: &[(&str, &str)] = &[
     ("backup", include_str!("../scripts/backup.lua")),
     (
+        "check_backups",
+        include_str!("../scripts/check_backups.lua"),
+    ),
+    (
         "configure_cluster",
         include_str!("../scripts/configure_cluster.lua"),
     ),
@@ -133,6 +137,10 @@ const MODULES: &[(&str, &str)] = &[
         include_str!("../scripts/lib/bucket_policy.lua"),
     ),
     ("lib.cluster", include_str!("../scripts/lib/cluster.lua")),
+    (
+        "lib.cluster_check",
+        include_str!("../scripts/lib/cluster_check.lua"),
+    ),
     ("lib.copies", include_str!("../scripts/lib/copies.lua")),
     (
         "lib.free_text",
@@ -145,9 +153,14 @@ const MODULES: &[(&str, &str)] = &[
     ),
     ("lib.git_tree", include_str!("../scripts/lib/git_tree.lua")),
     (
+        "lib.keys_check",
+        include_str!("../scripts/lib/keys_check.lua"),
+    ),
+    (
         "lib.new_cluster",
         include_str!("../scripts/lib/new_cluster.lua"),
     ),
+    ("lib.notes", include_str!("../scripts/lib/notes.lua")),
     (
         "lib.policy_check",
         include_str!("../scripts/lib/policy_check.lua"),
@@ -164,6 +177,10 @@ const MODULES: &[(&str, &str)] = &[
     (
         "lib.state_access",
         include_str!("../scripts/lib/state_access.lua"),
+    ),
+    (
+        "lib.store_check",
+        include_str!("../scripts/lib/store_check.lua"),
     ),
     ("lib.survey", include_str!("../scripts/lib/survey.lua")),
     (

@@ -87,6 +87,21 @@ fn the_crontab_runs_as_it_stands() {
 }
 
 #[test]
+fn the_metrics_of_the_inventory_say_what_can_t_be_read() {
+    let desk = desk();
+    desk.write("state/broken.example.com/config", "no manifest: [");
+    let text = example("examples/cron/crontab");
+    let line = text.lines().find(|line| line.contains(" inventory "));
+    let command = line.expect("a line").split_once("kstate  cd ");
+    let command = format!("cd {}", command.expect("a command").1);
+    // Nothing was backed up so far, which counts too.
+    shell(&desk, &command).with(0);
+    let metrics = desk.read("node_exporter/kstate_inventory.prom");
+    assert!(metrics.contains("kstate_inventory_failed 2"), "{metrics}");
+    assert!(metrics.contains("blue.k8s.example.com"), "{metrics}");
+}
+
+#[test]
 fn the_units_are_what_systemd_takes_and_the_service_runs() {
     let desk = desk();
     let service = example("examples/cron/kstate-backup.service");
@@ -138,7 +153,12 @@ fn run(desk: &Desk, spec: &JobSpec, index: Option<i32>) -> Ended {
     };
     let words = container.command.as_ref().expect("a command");
     assert_eq!(words[0], "kstate");
-    let words: Vec<_> = words[1..].iter().map(|word| placed(desk, word)).collect();
+    // Kubernetes puts it in.
+    let number = index.unwrap_or_default().to_string();
+    let words: Vec<_> = words[1..]
+        .iter()
+        .map(|word| placed(desk, word).replace("$(JOB_COMPLETION_INDEX)", &number))
+        .collect();
     let mut command = desk.kstate(&words.iter().map(String::as_str).collect::<Vec<_>>());
     if let Some(index) = index {
         command.env("JOB_COMPLETION_INDEX", index.to_string());
@@ -166,6 +186,9 @@ fn the_pods_of_the_indexed_job_back_up_each_cluster_once() {
     let job: Job = manifest("examples/cron/indexed-job.yaml");
     let spec = job.spec.expect("a spec");
     assert_eq!(spec.completion_mode.as_deref(), Some("Indexed"));
+    let policy = spec.pod_failure_policy.as_ref().expect("a policy");
+    let codes = policy.rules[0].on_exit_codes.as_ref().expect("exit codes");
+    assert_eq!(codes.values, [2, 3]);
     let completions = spec.completions.expect("completions");
     for index in 0..completions {
         run(&desk, &spec, Some(index)).with(0);

@@ -1,6 +1,8 @@
 //! The scripts that look after a state store: `doctor`, `backup`, `restore`, `inventory` and
 //! `prune_backups`.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use super::{bucket, double_with, is_write};
@@ -113,6 +115,13 @@ fn what_is_newer_is_never_overwritten_unless_it_is_named() {
     run(
         &desk,
         "restore",
+        &[&back[..], &["--replace", "nosuch"]].concat(),
+    )
+    .with(3)
+    .says("nosuch");
+    run(
+        &desk,
+        "restore",
         &[&back[..], &["--replace", "instancegroup/nodes"]].concat(),
     )
     .with(0);
@@ -131,10 +140,117 @@ fn a_damaged_backup_is_not_restored_and_an_unfinished_one_not_seen() {
     let ended = run(&desk, "restore", &back).with(1);
     ended.says("is damaged");
     ended.says("tree/secrets/admin");
+    let check = ["--from", &to];
+    run(&desk, "check_backups", &check)
+        .with(1)
+        .says("tree/secrets/admin");
+    let manifest = desk.read(&format!("{copy}/backup.json"));
+    desk.write(&format!("{copy}/backup.json"), &manifest[..200]);
+    for script in [("restore", 3), ("check_backups", 1)] {
+        let args = if script.0 == "restore" {
+            &back[..]
+        } else {
+            &check[..]
+        };
+        let ended = run(&desk, script.0, args).with(script.1);
+        ended.says(&name);
+        ended.says("backup.json is damaged");
+    }
     std::fs::remove_file(desk.path(&format!("{copy}/backup.json"))).expect("a manifest");
     run(&desk, "restore", &back)
         .with(3)
         .says("no complete backup");
+}
+
+/// A desk whose blue cluster has its files in five places, and a stale copy of them in its folder.
+fn scattered() -> Desk {
+    let desk = desk();
+    let of_blue = |part: &str| -> Tree {
+        let prefix = format!("{BLUE}/{part}");
+        let all = sample().into_iter();
+        all.filter_map(|(key, bytes)| Some((key.strip_prefix(&prefix)?.to_owned(), bytes)))
+            .collect()
+    };
+    let elsewhere = |key: &str| {
+        key == "config"
+            || ["pki/", "secrets/", "backups/etcd/main/"]
+                .iter()
+                .any(|part| key.starts_with(part))
+    };
+    desk.write_tree("far/base", &without(of_blue(""), elsewhere));
+    desk.write_tree("far/keys", &of_blue("pki/"));
+    desk.write_tree("far/secrets", &of_blue("secrets/"));
+    desk.write_tree("far/etcd", &of_blue("backups/etcd/main/"));
+    let far = desk.arg("far");
+    let config = desk
+        .read(&at("config"))
+        .replace(
+            "\nspec:\n",
+            &format!("\nspec:\n  configBase: {far}/base\n  keyStore: {far}/keys\n  secretStore: {far}/secrets\n"),
+        )
+        .replace(
+            "    name: main\n",
+            &format!("    backups:\n      backupStore: {far}/etcd\n    name: main\n"),
+        );
+    desk.write(&at("config"), config);
+    desk
+}
+
+#[test]
+fn a_cluster_in_several_places_is_backed_up_whole() {
+    let desk = scattered();
+    let (to, before) = (desk.arg("copies"), desk.tree("far"));
+    let backup = ["--to", &to, "--cluster", BLUE];
+    run(&desk, "backup", &backup).with(0);
+    std::fs::remove_dir_all(desk.path("far")).expect("places");
+    let back = ["--from", &to, "--cluster", BLUE];
+    // A person sees where it goes.
+    run(&desk, "restore", &back)
+        .with(3)
+        .says(&desk.arg("far/keys"));
+    run(&desk, "restore", &[&back[..], &["--yes"]].concat()).with(0);
+    assert_eq!(desk.tree("far"), before);
+
+    // The manifest alone is not believed.
+    let manifest = format!("copies/{BLUE}/{}/backup.json", copies(&desk, BLUE)[0]);
+    let written = desk.read(&manifest);
+    let other = written.replace(&desk.arg("far/keys"), &desk.arg("evil"));
+    desk.write(&manifest, other);
+    run(&desk, "restore", &[&back[..], &["--yes"]].concat())
+        .with(3)
+        .says("its config says");
+    desk.write(&manifest, written);
+
+    // Never a success without the keys; only etcd's part may be missing, and that is told.
+    let etcd = desk.tree("far/etcd");
+    std::fs::remove_dir_all(desk.path("far/etcd")).expect("a place");
+    run(&desk, "backup", &backup)
+        .with(5)
+        .says("the backupStore of etcd main");
+    run(&desk, "restore", &[&back[..], &["--dry-run"]].concat())
+        .with(0)
+        .says("4 objects to restore");
+    desk.write_tree("far/etcd", &etcd);
+    std::fs::remove_dir_all(desk.path("far/keys")).expect("a place");
+    run(&desk, "backup", &backup).with(1).says("its keyStore");
+    std::fs::create_dir(desk.path("far/keys")).expect("a folder");
+    run(&desk, "backup", &backup)
+        .with(1)
+        .says("nothing is there");
+    // A folder that is a copy is taken as it is when somebody says so.
+    std::fs::remove_dir_all(desk.path("far")).expect("places");
+    run(&desk, "backup", &backup).with(1).says("--base here");
+}
+
+#[test]
+fn an_empty_store_is_no_successful_backup() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("state")).expect("a folder");
+    let to = desk.arg("copies");
+    run(&desk, "backup", &["--to", &to])
+        .with(1)
+        .says("there is no cluster in");
+    run(&desk, "backup", &["--to", &to, "--allow-empty"]).with(0);
 }
 
 #[test]
@@ -167,7 +283,13 @@ fn old_backups_go_and_only_behind_a_new_one() {
         let from = desk.tree(&format!("copies/{BLUE}/{first}"));
         desk.write_tree(&format!("copies/{BLUE}/{old}"), &from);
     }
-    // One that was interrupted, and what is none of ours.
+    // One that is being written, one that was interrupted, and what is none of ours.
+    let now = Command::new("date")
+        .args(["-u", "+%Y-%m-%dT%H%M00Z"])
+        .output();
+    let now = String::from_utf8(now.expect("a date").stdout).expect("UTF-8");
+    let young = format!("copies/{BLUE}/{}/tree/config", now.trim());
+    desk.write(&young, "half");
     desk.write(
         &format!("copies/{BLUE}/2020-01-04T000000Z/tree/config"),
         "half",
@@ -183,7 +305,7 @@ fn old_backups_go_and_only_behind_a_new_one() {
     let config = desk.read(&broken);
     desk.write(&broken, "no manifest: [");
     run(&desk, "backup", &keep).with(1);
-    assert_eq!(copies(&desk, BLUE).len(), 5, "nothing new, nothing deleted");
+    assert_eq!(copies(&desk, BLUE).len(), 6, "nothing new, nothing deleted");
     desk.write(&broken, config);
     let ended = run(&desk, "backup", &keep).with(0);
     let deleted = &json_of(&ended)["done"][0]["deleted"];
@@ -194,6 +316,65 @@ fn old_backups_go_and_only_behind_a_new_one() {
     ];
     assert_eq!(*deleted, json!(gone));
     assert!(desk.path(&format!("copies/{BLUE}/by-hand/note")).exists());
+    assert!(
+        desk.path(&young).exists(),
+        "another run may be at work there"
+    );
+}
+
+#[test]
+fn runs_in_one_second_have_a_folder_each() {
+    let desk = desk();
+    let (state, to) = (desk.arg("state"), desk.arg("copies"));
+    let args = [
+        "--state",
+        &state,
+        "run",
+        "backup",
+        "--to",
+        &to,
+        "--cluster",
+        BLUE,
+    ];
+    let runs: Vec<_> = (0..3)
+        .map(|_| {
+            desk.kstate(&args)
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("a run")
+        })
+        .collect();
+    for mut run in runs {
+        assert!(run.wait().expect("an end").success());
+    }
+    let names = copies(&desk, BLUE);
+    assert_eq!(names.len(), 3, "{names:?}");
+    run(&desk, "check_backups", &["--from", &to, "--all"])
+        .with(0)
+        .says("3 backups checked");
+}
+
+#[test]
+fn old_backups_that_can_t_be_deleted_stop_nothing() {
+    let desk = desk();
+    let double = double_with(&sample());
+    let to = "s3://new-state-store/copies";
+    let state = desk.arg("state");
+    let backup = |more: &[&str]| {
+        let args = ["--state", &state, "run", "backup", "--to", to, "--json"];
+        let mut command = desk.kstate(&[&args[..], more].concat());
+        command.envs(double.env());
+        Ended::of(command)
+    };
+    for cluster in [BLUE, GREEN] {
+        let old = format!("copies/{cluster}/2020-01-01T000000Z/backup.json");
+        let text: &[u8] = b"{\"parts\": [], \"missing\": []}";
+        double.put("new-state-store", &old, text.to_vec());
+    }
+    double.deny("main", "DeleteObject", "new-state-store", "copies/");
+    let said = json_of(&backup(&["--keep", "30d", "--keep-last", "1"]).with(5));
+    assert_eq!(said["done"].as_array().map(Vec::len), Some(2), "{said}");
+    assert_eq!(said["failed"].as_array().map(Vec::len), Some(2), "{said}");
 }
 
 #[test]
@@ -320,7 +501,75 @@ fn the_doctor_finds_what_is_wrong_with_a_cluster() {
     check(
         |desk| remove(desk, "cluster-completed.spec"),
         "warning",
+        "cluster-completed.spec is missing, though",
+    );
+    check(
+        |desk| {
+            remove(desk, "cluster-completed.spec");
+            std::fs::remove_dir_all(desk.path(&at("pki"))).expect("keys");
+        },
+        "error",
+        "etcd-manager-ca-main/keyset.yaml, a certificate authority, is missing",
+    );
+    check(
+        |desk| {
+            let tree = desk.tree(&format!("state/{BLUE}"));
+            for key in tree.keys() {
+                let by_hand = ["config", "instancegroup/", "clusteraddons/"];
+                if !by_hand.iter().any(|part| key.starts_with(part)) {
+                    remove(desk, key);
+                }
+            }
+        },
+        "warning",
         "never ran",
+    );
+    check(
+        |desk| desk.write(&at("pki/private/kubernetes-ca/keyset.yaml"), ""),
+        "error",
+        "kubernetes-ca/keyset.yaml has no keys",
+    );
+    check(
+        |desk| {
+            let key = at("pki/private/service-account/keyset.yaml");
+            let lines = desk.read(&key);
+            let lines = lines
+                .lines()
+                .filter(|line| !line.contains("privateMaterial"));
+            desk.write(&key, lines.collect::<Vec<_>>().join("\n"));
+        },
+        "error",
+        "service-account/keyset.yaml has no private key",
+    );
+    check(
+        |desk| std::fs::remove_dir_all(desk.path(&at("secrets"))).expect("secrets"),
+        "error",
+        "there are no secrets",
+    );
+    check(
+        |desk| {
+            for (new, old) in [("kubernetes-ca", "ca"), ("service-account", "master")] {
+                let place = |name: &str| desk.path(&at(&format!("pki/private/{name}")));
+                std::fs::rename(place(new), place(old)).expect("a keyset");
+            }
+        },
+        "info",
+        "kubernetes-ca is under the name that it had before",
+    );
+    check(
+        |desk| desk.write(&at("addons/limit-range.addons.k8s.io/v1.5.0.yaml"), "x"),
+        "warning",
+        "are not those of its checksums: addons/limit-range",
+    );
+    check(
+        |desk| {
+            remove(
+                desk,
+                "backups/etcd/main/2026-06-01T04:00:00Z-000012/_etcd_backup.meta",
+            )
+        },
+        "warning",
+        "backups of etcd main are not complete: 2026-06-01",
     );
     check(
         |desk| desk.write("state/gone/pki/x", ""),
@@ -391,7 +640,29 @@ fn the_doctor_knows_how_a_bucket_is_set_up() {
         ended.stdout
     );
     double.deny("main", "PutObject", "old-state-store", "");
-    assert!(bucket_says(&doctor(&[]), "warning").contains("s3:PutObject"));
+    let ended = doctor(&[]);
+    assert!(bucket_says(&ended, "warning").contains("s3:PutObject"));
+    assert_eq!(json_of(&ended)["permissions"]["write"], "refused");
+    // Who doesn't want to write is not told that it can't be done.
+    let mut read_only = desk.kstate(&[
+        "--read-only",
+        "run",
+        "doctor",
+        "--store",
+        "s3://old-state-store",
+        "--json",
+    ]);
+    read_only.envs(double.env());
+    assert_eq!(bucket_says(&Ended::of(read_only).with(0), "warning"), "");
+    // What can't be listed is an error like others.
+    double.deny("main", "ListBucket", "old-state-store", "");
+    let ended = doctor(&["--no-probe"]).with(1);
+    assert!(
+        bucket_says(&ended, "error").contains("s3:ListBucket"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(json_of(&ended)["permissions"]["list"], "refused");
 }
 
 // inventory and prune_backups ---------------------------------------------------------------------
@@ -428,6 +699,30 @@ fn the_inventory_is_of_all_named_stores() {
     );
     assert!(metrics.lines().any(|found| found == line), "{metrics}");
 
+    // What was named goes before what is configured, and nothing is listed twice.
+    let named = run(&desk, "inventory", &["--json"]).with(0);
+    assert_eq!(
+        json_of(&named)["clusters"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let twice = run(
+        &desk,
+        "inventory",
+        &["--store", "prod", "--store", "prod", "--json"],
+    );
+    assert_eq!(
+        json_of(&twice)["clusters"].as_array().map(Vec::len),
+        Some(2)
+    );
+
+    // How old the copies are, when it knows where they are.
+    let copies = desk.arg("copies");
+    run(&desk, "backup", &["--to", &copies, "--cluster", BLUE]).with(0);
+    let ended = run(&desk, "inventory", &["--backups", &copies, "--json"]).with(0);
+    let said = json_of(&ended);
+    let [blue, green] = [0, 1].map(|row| said["clusters"][row]["copy"].as_u64());
+    assert!(blue.is_some() && green.is_none(), "{said}");
+
     // One that can't be read doesn't hide the others.
     desk.write(&format!("other/{BLUE}/config"), "no manifest: [");
     let ended = desk.run(&["run", "inventory", "--json"]).with(5);
@@ -453,6 +748,15 @@ fn old_backups_of_etcd_go_but_never_the_markers_or_the_last_ones() {
             );
         }
     }
+    // Never finished: an old one goes, and a new one is no reason to delete a good one.
+    desk.write(
+        &format!("{main}/2020-02-02T04:00:00Z-000022/etcd.backup.gz"),
+        "half",
+    );
+    desk.write(
+        &format!("{main}/2026-06-02T04:00:00Z-000013/etcd.backup.gz"),
+        "half",
+    );
     let before = desk.tree("state");
     let prune = ["--older-than", "30d", "--keep-last", "2"];
     run(&desk, "prune_backups", &prune).with(3);
@@ -462,7 +766,7 @@ fn old_backups_of_etcd_go_but_never_the_markers_or_the_last_ones() {
         &[&prune[..], &["--dry-run"]].concat(),
     )
     .with(0)
-    .says("2 backups would be deleted");
+    .says("3 backups would be deleted");
     assert_eq!(desk.tree("state"), before);
     let ended = run(
         &desk,
@@ -470,8 +774,12 @@ fn old_backups_of_etcd_go_but_never_the_markers_or_the_last_ones() {
         &[&prune[..], &["--yes", "--json"]].concat(),
     )
     .with(0);
-    assert_eq!(json_of(&ended)["deleted"], 2);
-    let gone = |key: &str| key.contains("-000001/") || key.contains("-000002/");
+    assert_eq!(json_of(&ended)["deleted"], 3);
+    let gone = |key: &str| {
+        ["-000001/", "-000002/", "-000022/"]
+            .iter()
+            .any(|one| key.contains(one))
+    };
     assert_eq!(desk.tree("state"), without(before, gone));
     run(&desk, "prune_backups", &["--keep-last", "0"]).with(3);
 }
