@@ -68,11 +68,12 @@ local function has_run(cluster)
 end
 
 -- The error of a part that can't be copied, with its place and what to do.
-local function cant(part, why, kind)
+local function cant(part, err)
+  local is_error = type(err) ~= "string"
   return kstate.error({
-    kind = kind,
-    message = ("%s, %s, is not backed up: %s"):format(part.what, part.tree:url(), why),
-    hint = part.folder == "base" and "when its folder is a copy that is to be saved as it lies there: --base here" or nil,
+    kind = is_error and err.kind or "other",
+    message = ("%s, %s, is not backed up: %s"):format(part.what, part.tree:url(), tostring(err)),
+    hint = part.folder == "base" and "when its folder is a copy that is to be saved as it lies there: --base here" or is_error and err.hint or nil,
   })
 end
 
@@ -87,9 +88,9 @@ local function back_up(ctx, from, to, name)
   for _, part in ipairs(parts_of(ctx, cluster)) do
     local ok, sums, count = pcall(copy, ctx, part, backup)
     if not ok then
-      failure = cant(part, tostring(sums), type(sums) ~= "string" and sums.kind or "other")
+      failure = cant(part, sums)
     elseif count == 0 and not part.etcd and has_run(cluster) then
-      ok, failure = false, cant(part, "nothing is there", "not_found")
+      ok, failure = false, cant(part, kstate.error({ kind = "not_found", message = "nothing is there" }))
     end
     if ok then
       manifest.parts[#manifest.parts + 1] = { folder = part.folder, url = part.tree:url(), sha256 = sums }
@@ -130,24 +131,27 @@ end
 -- Backs up each cluster, one after the other; gives what was done, and what failed.
 local function back_up_all(ctx, from, to, names)
   local done, failed = kstate.array({}), kstate.array({})
-  local function fail(name, err, backup)
-    log.error(("%s: %s"):format(name, tostring(err)))
+  local function fail(name, step, err, backup)
     local is_error = type(err) ~= "string"
-    failed[#failed + 1] = { cluster = name, backup = backup, kind = is_error and err.kind or "other", message = tostring(err), hint = is_error and err.hint or nil }
+    log.error(("%s: %s"):format(name, tostring(err)))
+    failed[#failed + 1] = {
+      cluster = name, step = step, backup = backup, kind = is_error and err.kind or "other",
+      message = tostring(err), hint = is_error and err.hint or nil,
+    }
   end
   for _, name in ipairs(names) do
     local ok, result, missing = pcall(back_up, ctx, from, to, name)
     if not ok then
-      fail(name, result)
+      fail(name, "copy", result)
     elseif missing then
-      fail(name, missing, result.backup)
+      fail(name, "copy", missing, result.backup)
     else
       done[#done + 1] = result
       -- Only behind a new one: when backups fail, the old ones are what there is.
       local retained, deleted = pcall(retain, ctx, to, name)
       result.deleted = retained and deleted or kstate.array({})
       if not retained then
-        fail(name, "old backups can't be deleted: " .. tostring(deleted), result.backup)
+        fail(name, "delete", deleted, result.backup)
       end
     end
   end
@@ -158,22 +162,31 @@ end
 local function again(ctx, from, to, failed)
   local names, rest = {}, kstate.array({})
   for _, failure in ipairs(failed) do
-    local list = failure.kind == "unavailable" and names or rest
-    list[#list + 1] = list == names and failure.cluster or failure
+    if failure.step == "copy" and (failure.kind == "unavailable" or failure.kind == "partial") then
+      names[#names + 1] = failure.cluster
+    else
+      rest[#rest + 1] = failure
+    end
+  end
+  if #names > 0 then
+    log.info(("once more: %s"):format(table.concat(names, ", ")))
   end
   local done, still = back_up_all(ctx, from, to, names)
   table.move(still, 1, #still, #rest + 1, rest)
   return done, rest
 end
 
--- The failure that the whole run ends with: "unavailable", which is tried again, when all are.
-local function worst(failed)
+-- The failure that the whole run ends with, when nothing was done: "unavailable", which is tried
+-- again, when all are.
+local function failure_of_all(done, failed)
+  local worst
   for _, failure in ipairs(failed) do
-    if failure.kind ~= "unavailable" then
-      return failure
+    if #done > 0 or failure.backup then
+      return nil
     end
+    worst = (worst == nil or worst.kind == "unavailable") and failure or worst
   end
-  return failed[1]
+  return worst
 end
 
 local function check(ctx, from, to)
@@ -198,8 +211,8 @@ local function main(ctx)
   else
     print(("%d clusters backed up to %s, %d failed"):format(#done, to:url(), #failed))
   end
-  local failure = #done == 0 and worst(failed)
-  if failure and not failure.backup then
+  local failure = failure_of_all(done, failed)
+  if failure then
     error(kstate.error({ kind = failure.kind, message = failure.message, hint = failure.hint }), 0)
   end
   return #failed > 0 and 5 or 0

@@ -242,6 +242,61 @@ fn a_cluster_in_several_places_is_backed_up_whole() {
     run(&desk, "backup", &backup).with(1).says("--base here");
 }
 
+/// A backend around another store, in which one object can't be read the first time.
+const FLAKY: &str = r#"
+return kstate.backend{
+  scheme = "flaky",
+  summary = "Fails once",
+  wraps = "store",
+  options = { { name = "store", type = "store", required = true, doc = "the store" } },
+  capabilities = {},
+  open = function(config)
+    return { store = config.options.store }
+  end,
+  stat = function(self, key)
+    return self.store:stat(key)
+  end,
+  read = function(self, key)
+    if key:find("^blue.*/secrets/admin$") and not self.store:exists("asked") then
+      self.store:write("asked", "")
+      error(kstate.error{ kind = "unavailable", message = "503" })
+    end
+    return self.store:read(key, { meta = true })
+  end,
+  write = function(self, key, body)
+    return self.store:write(key, body:read())
+  end,
+  delete = function(self, key)
+    self.store:delete(key)
+  end,
+  list = function(self, folder)
+    return self.store:walk(folder)
+  end,
+}
+"#;
+
+#[test]
+fn what_a_service_didn_t_answer_is_asked_once_more() {
+    let desk = desk();
+    desk.write("flaky.lua", FLAKY);
+    let (backend, to) = (desk.arg("flaky.lua"), desk.arg("copies"));
+    let from = format!("flaky://x?store={}", desk.arg("state"));
+    let args = [
+        "--backend",
+        &backend,
+        "run",
+        "backup",
+        "--from",
+        &from,
+        "--to",
+        &to,
+    ];
+    let ended = desk.run(&args).with(0);
+    ended.says("once more: blue.k8s.example.com");
+    ended.says("2 clusters backed up");
+    assert!(desk.path("state/asked").exists());
+}
+
 #[test]
 fn an_empty_store_is_no_successful_backup() {
     let desk = Desk::new();
@@ -285,7 +340,7 @@ fn old_backups_go_and_only_behind_a_new_one() {
     }
     // One that is being written, one that was interrupted, and what is none of ours.
     let now = Command::new("date")
-        .args(["-u", "+%Y-%m-%dT%H%M00Z"])
+        .args(["-u", "-d", "2 hours ago", "+%Y-%m-%dT%H%M%SZ"])
         .output();
     let now = String::from_utf8(now.expect("a date").stdout).expect("UTF-8");
     let young = format!("copies/{BLUE}/{}/tree/config", now.trim());
