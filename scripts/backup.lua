@@ -59,14 +59,6 @@ local function copy(ctx, part, backup)
   return copies.copy(part, backup, ctx.flags.verify)
 end
 
--- Whether kOps wrote keys for a cluster, so that there must be some.
-local function has_run(cluster)
-  local function is_there(tree)
-    return tree:exists("cluster-completed.spec") or tree:exists("kops-version.txt")
-  end
-  return is_there(cluster.tree) or is_there(cluster.base)
-end
-
 -- The error of a part that can't be copied, with its place and what to do.
 local function cant(part, err)
   local is_error = type(err) ~= "string"
@@ -89,7 +81,8 @@ local function back_up(ctx, from, to, name)
     local ok, sums, count = pcall(copy, ctx, part, backup)
     if not ok then
       failure = cant(part, sums)
-    elseif count == 0 and not part.etcd and has_run(cluster) then
+    elseif count == 0 and not part.globs and not config.below(cluster.tree:url(), part.tree:url()) then
+      -- What was named and is empty is lost, or the name is wrong.
       ok, failure = false, cant(part, kstate.error({ kind = "not_found", message = "nothing is there" }))
     end
     if ok then

@@ -68,14 +68,16 @@ local function parts_of(ctx, name, backup)
     -- What a person calls a key of it.
     part.prefix = way and (way == "" and "" or way .. "/") or part.folder .. "/"
   end
-  return manifest.parts, was_at
+  -- Where its config says that it lies: not where it lay, for a copy that was backed up as it is.
+  manifest.parts[1].lies_at = is_here and base or was_at
+  return manifest.parts
 end
 
 -- The text of the config as it is to be: it names the place where it is restored to.
-local function config_of(tree, was_at, target)
-  local text = tree:read("config")
-  if config.below(was_at, target:url()) ~= "" then
-    return config.rewrite(text, { from = was_at, to = target:url(), label = "config" }).text
+local function config_of(tree, part)
+  local text, to = tree:read("config"), part.place:url()
+  if config.below(part.url, to) ~= "" then
+    return config.rewrite(text, { from = part.lies_at, to = to, label = "config" }).text
   end
   return text
 end
@@ -95,7 +97,7 @@ local function rank(step)
 end
 
 -- What is to be done for one part, a step for each object; `state` says how it is there.
-local function look(backup, part, was_at)
+local function look(backup, part)
   local tree, keys = backup.tree:at(part.folder), {}
   for key in pairs(part.sha256) do
     keys[#keys + 1] = key
@@ -103,7 +105,7 @@ local function look(backup, part, was_at)
   return task.map(keys, function(key)
     local step = { from = tree, key = key, name = part.prefix .. key, target = part.place, sum = part.sha256[key] }
     if step.name == "config" then
-      step.text = config_of(tree, was_at, part.place)
+      step.text = config_of(tree, part)
       step.sum = kstate.hash.sha256(step.text)
     end
     local there = find(step.target, key)
@@ -139,9 +141,8 @@ local function plan(ctx, from, name, unused)
   for _, key in ipairs(ctx.flags.replace) do
     replace[key] = true
   end
-  local parts, was_at = parts_of(ctx, name, backup)
-  for _, part in ipairs(parts) do
-    for _, step in ipairs(look(backup, part, was_at)) do
+  for _, part in ipairs(parts_of(ctx, name, backup)) do
+    for _, step in ipairs(look(backup, part)) do
       if replace[step.name] then
         unused[step.name] = nil
       end

@@ -107,7 +107,8 @@ local function read(tree)
     return nil, "it was begun and never finished"
   end
   local ok, manifest = pcall(json.decode, text)
-  if ok and type(manifest) == "table" and type(manifest.parts) == "table" and type(manifest.missing) == "table" then
+  local parts = ok and type(manifest) == "table" and manifest.parts
+  if type(parts) == "table" and parts[1] and parts[1].folder == "tree" and type(manifest.missing) == "table" then
     return manifest
   end
   return nil, ("its %s is damaged: %s"):format(MANIFEST, ok and "it names no parts" or tostring(manifest)), true
