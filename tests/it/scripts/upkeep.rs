@@ -612,6 +612,16 @@ fn the_doctor_finds_what_is_wrong_with_a_cluster() {
         "kubernetes-ca is under the name that it had before",
     );
     check(
+        |desk| {
+            let completed = desk.path(&at("cluster-completed.spec"));
+            let file = std::fs::File::options().write(true).open(completed);
+            let old = std::time::SystemTime::UNIX_EPOCH;
+            file.expect("a file").set_modified(old).expect("a time");
+        },
+        "warning",
+        "edited after the last `kops update cluster`: config, instancegroup/",
+    );
+    check(
         |desk| desk.write(&at("addons/limit-range.addons.k8s.io/v1.5.0.yaml"), "x"),
         "warning",
         "are not those of its checksums: addons/limit-range",
@@ -679,7 +689,14 @@ fn the_doctor_knows_how_a_bucket_is_set_up() {
     double.block_public_access("old-state-store", true, true);
     let ended = doctor(&[]).with(0);
     assert_eq!(bucket_says(&ended, "warning"), "");
-    assert!(bucket_says(&ended, "info").contains("a lock there is atomic"));
+    let known = bucket_says(&ended, "info");
+    assert!(known.contains("a lock there is atomic"), "{known}");
+    assert!(
+        known.contains("permissions: list yes, read yes, write yes, delete yes"),
+        "{known}"
+    );
+    assert!(known.contains("it says that it can: "), "{known}");
+    assert_eq!(json_of(&ended)["honours"]["if_absent"], true);
     assert_eq!(
         bucket(&double, "old-state-store"),
         sample(),
@@ -718,6 +735,14 @@ fn the_doctor_knows_how_a_bucket_is_set_up() {
         ended.stdout
     );
     assert_eq!(json_of(&ended)["permissions"]["list"], "refused");
+}
+
+#[test]
+fn the_doctor_goes_on_where_there_is_nothing() {
+    let desk = Desk::new();
+    let ended = run(&desk, "doctor", &["--json"]).with(1);
+    assert_eq!(json_of(&ended)["permissions"]["list"], "failed");
+    assert!(!desk.path("state").exists(), "a probe makes no folder");
 }
 
 // inventory and prune_backups ---------------------------------------------------------------------
