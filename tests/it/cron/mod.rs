@@ -286,7 +286,7 @@ fn a_report_tells_the_hint_apart() {
     ended.says("\nhint: do this\n");
     let error = &report(&desk)["error"];
     assert_eq!(error["hint"], "do this");
-    assert!(!error["message"].as_str().expect("text").contains("hint"));
+    assert!(!error["message"].as_str().expect("text").contains("hint: "));
 }
 
 #[test]

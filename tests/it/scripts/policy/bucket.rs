@@ -342,7 +342,7 @@ fn what_goes_wrong_with_the_service_is_explained() {
     on(&desk, &double, &arguments).with(0);
     assert_eq!(double.count("PutBucketPolicy"), 2);
 
-    let other = ["state", "--principal", "123", "--apply"];
+    let other = ["state", "--principal", "123", "--apply", "--replace"];
     let ended = on(&desk, &double, &other).with(1);
     ended.says("have 12 digits");
     ended.says("Invalid principal in policy");
@@ -351,7 +351,7 @@ fn what_goes_wrong_with_the_service_is_explained() {
     let ended = on(&desk, &double, &arguments).with(1);
     ended.says("only its own account may read and write its policy");
     double.deny("main", "PutBucketPolicy", "state", "");
-    let more = ["state", "--principal", BOB, "--apply"];
+    let more = ["state", "--principal", BOB, "--apply", "--replace"];
     let ended = on(&desk, &double, &more).with(1);
     ended.says("allow s3:PutBucketPolicy on arn:aws:s3:::state");
     let absent = ["absent", "--principal", BOB, "--apply"];
