@@ -206,15 +206,33 @@ local function preflight(ctx, from, to, name, refuse)
   }
 end
 
--- What the old place has and the new one, which is in use, has not: only a person can tell whether
--- it was deleted at the new place or came to the old one later.
+-- Whether two manifests say the same; kOps writes its own without comments and in its own order.
+local function says_the_same(a, b)
+  local read, patch = pcall(function()
+    return kstate.merge.diff(kstate.yaml.decode(a), kstate.yaml.decode(b))
+  end)
+  return read and next(patch) == nil
+end
+
+-- What the old place has and the new one, which is in use, has not or has otherwise: only a person can
+-- tell which of the two is right.
 local function warn_of_left_behind(ctx, cluster)
   local which = { exclude = join({ "config", COMMANDS }, NOT_COPIED[ctx.flags.backups]) }
-  local left = {}
+  local left, other = {}, {}
+  if not says_the_same(cluster.rewritten.text, cluster.target:read("config")) then
+    other[1] = "config"
+  end
   for _, difference in ipairs(cluster.base:diff(cluster.target, which)) do
-    if difference.kind == "removed" and not config.classify(difference.key).regenerated then
+    if config.classify(difference.key).regenerated then
+      -- Each place has its own.
+    elseif difference.kind == "removed" then
       left[#left + 1] = difference.key
+    elseif difference.kind == "changed" then
+      other[#other + 1] = difference.key
     end
+  end
+  if #other > 0 then
+    log.warn(("%d objects of %s are others in %s, such as %s, and stay as they are there; see `kstate diff %s %s`"):format(#other, cluster.base:url(), cluster.target:url(), other[1], cluster.base:url(), cluster.target:url()))
   end
   if #left > 0 then
     log.warn(("%d objects of %s are not in %s, such as %s; copy what belongs there with `kstate sync`"):format(#left, cluster.base:url(), cluster.target:url(), left[1]))

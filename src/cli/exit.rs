@@ -32,6 +32,8 @@ pub(super) struct Failure {
     kind: String,
     message: String,
     hint: Option<String>,
+    /// Whether all that failed was a service that couldn't be reached.
+    pub(super) may_pass: bool,
 }
 
 impl Failure {
@@ -41,6 +43,7 @@ impl Failure {
             kind: "other".to_owned(),
             message: message.into(),
             hint: None,
+            may_pass: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl Failure {
             kind,
             message,
             hint,
+            ..
         } = self;
         if message.is_empty() {
             return code;
@@ -149,6 +153,7 @@ impl From<Error> for Failure {
             kind: error.kind().name().to_owned(),
             message,
             hint: error.hint_text().map(str::to_owned),
+            may_pass: *error.kind() == ErrorKind::Unavailable,
         }
     }
 }

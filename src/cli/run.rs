@@ -305,7 +305,8 @@ pub(super) fn told(error: &ScriptError, rendered: &str) -> Failure {
         Some((message, hint)) => (message, Some(hint)),
         None => (rendered, None),
     };
-    let failure = Failure::new(error.exit_code(), message).of_kind(error.kind());
+    let mut failure = Failure::new(error.exit_code(), message).of_kind(error.kind());
+    failure.may_pass = error.may_pass();
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

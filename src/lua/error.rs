@@ -275,6 +275,13 @@ impl ScriptError {
         self.0.details.as_ref()?.get(name)
     }
 
+    /// Whether the same run may succeed later, since all that failed was a service that couldn't be
+    /// reached.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.kind() == "unavailable" || self.kind() == "partial" && self.0.retryable
+    }
+
     /// The exit code of a process whose script ended so: what the script asked for, 124 after a
     /// timeout, 130 after Ctrl-C, 2 for a mistake on the command line; else by the error's kind
     /// 3 for a refusal of the script or of kstate, 4 for a conflict, 5 when part was done, 1 for

@@ -133,6 +133,9 @@ pub struct Report {
     pub conflicts: Sample,
     /// What failed.
     pub failures: Sample,
+    /// How many of these failed because a service couldn't be reached.
+    #[serde(skip)]
+    pub outages: u64,
     /// What a verification found different or missing.
     pub differences: Sample,
     /// How long it took.
@@ -155,6 +158,14 @@ impl Report {
         ]
         .iter()
         .all(|sample| sample.count == 0)
+    }
+
+    /// Whether all that kept it from being complete may pass: a service couldn't be reached.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let others = [&self.conflicts, &self.refused, &self.differences];
+        let is_only = self.outages == self.failures.count;
+        self.outages > 0 && is_only && others.iter().all(|sample| sample.count == 0)
     }
 
     /// The report as JSON.
@@ -214,7 +225,10 @@ impl Report {
             }
             Outcome::Changed(error) => self.changed.add_error(key, error),
             Outcome::Conflict(error) => self.conflicts.add_error(key, error),
-            Outcome::Failed(error) => self.failures.add_error(key, error),
+            Outcome::Failed(error) => {
+                self.failures.add_error(key, error);
+                self.outages += u64::from(*error.kind() == ErrorKind::Unavailable);
+            }
             Outcome::Deleted => self.deleted += 1,
         }
     }
@@ -252,6 +266,18 @@ mod tests {
         }
         assert_eq!((sample.count, sample.first.len()), (2500, KEPT));
         assert_eq!(sample.keys(2), "k0, k1 and 2498 more");
+    }
+
+    #[test]
+    fn only_a_service_that_is_away_may_pass() {
+        let key = Key::parse("a").unwrap();
+        let failed = |kind| Outcome::Failed(Error::new(kind, "write", "no"));
+        let mut report = Report::default();
+        assert!(!report.may_pass());
+        report.record(&key, &failed(ErrorKind::Unavailable));
+        assert!(report.may_pass());
+        report.record(&key, &failed(ErrorKind::Throttled));
+        assert!(!report.may_pass());
     }
 
     #[test]

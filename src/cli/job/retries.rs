@@ -49,7 +49,7 @@ impl Retries {
             .min(LONGEST_PAUSE)
             .mul_f64(0.8 + fastrand::f64() * 0.4);
         let is_late = self.deadline.is_some_and(|end| Instant::now() + now >= end);
-        if failure.kind() != "unavailable" || self.left == 0 || is_late {
+        if !failure.may_pass || self.left == 0 || is_late {
             return Err(failure);
         }
         let (message, again) = (failure.message(), human_duration(now));

@@ -23,8 +23,32 @@ fn moves_the_sample_between_folders_and_then_has_nothing_to_do() {
     assert_moved(&before, &desk.tree("new"), &to);
     assert_eq!(sample(), before, "the source was touched");
     let after = desk.tree("new");
-    desk.run(&args).with(0).says("Nothing to do");
+    let again = desk.run(&args).with(0);
+    again.says("Nothing to do");
+    assert!(!again.stderr.contains("are others"), "{}", again.stderr);
     assert_eq!(desk.tree("new"), after);
+}
+
+#[test]
+fn a_moved_cluster_that_was_changed_since_is_named() {
+    let desk = Desk::new();
+    let to = desk.arg("new");
+    move_all(&desk, "examples/state", &to, &[]).with(0);
+    let config = desk.read("new/blue.k8s.example.com/config");
+    desk.write(
+        "new/blue.k8s.example.com/config",
+        &format!("# ours\n{config}"),
+    );
+    let again = move_all(&desk, "examples/state", &to, &[]).with(0);
+    assert!(!again.stderr.contains("are others"), "{}", again.stderr);
+
+    let other = config.replace("kubernetesVersion: ", "kubernetesVersion: 9");
+    desk.write("new/blue.k8s.example.com/config", &other);
+    desk.write("new/blue.k8s.example.com/pki/ssh/public/admin/x", "theirs");
+    let again = move_all(&desk, "examples/state", &to, &[]).with(0);
+    again.says("blue.k8s.example.com are others in");
+    again.says("such as config, and stay as they are there");
+    assert_eq!(desk.read("new/blue.k8s.example.com/config"), other);
 }
 
 #[test]

@@ -142,11 +142,13 @@ fn unfinished(report: Report) -> ScriptError {
     } else {
         "partial"
     };
-    match report.into_result() {
+    let may_pass = report.may_pass();
+    let error = match report.into_result() {
         Ok(_) => ScriptError::new(kind, "the transfer is not complete"),
         Err(error) => ScriptError::new(kind, error.cause.message())
             .hint(error.cause.hint_text().unwrap_or_default()),
-    }
+    };
+    error.retryable(may_pass)
 }
 
 pub(super) const PRECHECK: Def = Def {
