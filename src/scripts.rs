@@ -223,15 +223,25 @@ pub fn backends() -> impl Iterator<Item = (Source, Vec<String>)> {
 ///
 /// # Errors
 /// Those of reading the folder, unless there is none.
+pub fn backend_files(env: &Env) -> io::Result<Vec<PathBuf>> {
+    data_folder(env).map_or(Ok(Vec::new()), |data| files_in(&data.join("backends")))
+}
+
+/// The names of the user's own scripts.
+#[must_use]
+pub fn own_names(env: &Env) -> Vec<String> {
+    let files = folders(env).flat_map(|folder| files_in(&folder).unwrap_or_default());
+    let names = files.filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned()));
+    names.filter(|name| !name.ends_with("_test")).collect()
+}
+
+/// The Lua files in a folder, in order; none when there is no such folder.
 #[expect(
     clippy::disallowed_methods,
-    reason = "backends are code, not state: what a folder of them has is looked up here alone"
+    reason = "scripts and backends are code, not state: what a folder of them has is looked up here alone"
 )]
-pub fn backend_files(env: &Env) -> io::Result<Vec<PathBuf>> {
-    let Some(folder) = data_folder(env).map(|data| data.join("backends")) else {
-        return Ok(Vec::new());
-    };
-    let entries = match std::fs::read_dir(&folder) {
+fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -242,7 +252,8 @@ pub fn backend_files(env: &Env) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The Lua files below a folder, in order, without hidden ones and the stubs for editors.
+/// The Lua files below a folder, in order, without hidden ones and the stubs for editors. What can't
+/// be read is among them, also a folder: to read it tells why.
 ///
 /// # Errors
 /// Those of reading the folder.
@@ -259,8 +270,8 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            files.extend(self::files(&path)?);
-        } else if path.extension().is_some_and(|ending| ending == "lua") && !is_stub(&path)? {
+            files.extend(self::files(&path).unwrap_or_else(|_| vec![path]));
+        } else if path.extension().is_some_and(|ending| ending == "lua") && !is_stub(&path) {
             files.push(path);
         }
     }
@@ -268,9 +279,8 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_stub(path: &Path) -> io::Result<bool> {
-    let text = named_file::read(path)?;
-    Ok(text.starts_with(b"---@meta"))
+fn is_stub(path: &Path) -> bool {
+    named_file::read(path).is_ok_and(|text| text.starts_with(b"---@meta"))
 }
 
 /// The folder of the user's own scripts and backends.
@@ -292,11 +302,13 @@ pub fn candidates(name: &str, env: &Env) -> Vec<PathBuf> {
         return vec![path];
     }
     let file = format!("{name}.lua");
-    let user = data_folder(env).map(|data| data.join("scripts").join(&file));
-    [PathBuf::from("scripts").join(&file)]
-        .into_iter()
-        .chain(user)
-        .collect()
+    folders(env).map(|folder| folder.join(&file)).collect()
+}
+
+/// The folders of the user's own scripts: this project's, then those for all projects.
+fn folders(env: &Env) -> impl Iterator<Item = PathBuf> {
+    let user = data_folder(env).map(|data| data.join("scripts"));
+    [PathBuf::from("scripts")].into_iter().chain(user)
 }
 
 #[cfg(test)]

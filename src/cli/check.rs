@@ -19,17 +19,23 @@ use crate::text::count;
 ///
 /// Syntax; globals that are assigned, or read and unknown; fields, methods and options that
 /// `kstate` doesn't have; flags, permissions and backends that would not be accepted. What can't
-/// be known without running is passed over. Ends with 1 when something is found.
+/// be known without running is passed over. Ends with 1 when a mistake is found, or a file can't be
+/// read.
 #[derive(Args)]
 pub(super) struct Check {
-    /// Files, and folders of which all *.lua files are checked
-    #[arg(required = true)]
+    /// Files, and folders of which all *.lua files are checked; default: the folder that you are in
     paths: Vec<PathBuf>,
 }
 
 impl Check {
     pub(super) fn run(self, context: &Context) -> Result<u8, Failure> {
         let files = files(&self.paths)?;
+        if files.is_empty() {
+            return Err(
+                Failure::usage("there is nothing to check here: no file ends in .lua")
+                    .hint("kstate new script NAME writes a script to begin with"),
+            );
+        }
         let findings = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(lua::CHECK_STACK);
             let thread = thread.spawn_scoped(scope, || check(context, &files));
@@ -51,9 +57,11 @@ impl Check {
             }
         }
         let checked = count(files.len() as u64, "file");
-        let found = count(findings.len() as u64, "mistake");
+        let mistakes = findings.iter().filter(|(_, finding)| finding.is_mistake());
+        let mistakes = mistakes.count();
+        let found = count(mistakes as u64, "mistake");
         tracing::info!("{checked} checked, {found} found");
-        Ok(if findings.is_empty() {
+        Ok(if mistakes == 0 {
             Exit::DONE
         } else {
             Exit::FAILED
@@ -71,15 +79,19 @@ fn check<'a>(context: &Context, files: &'a [PathBuf]) -> Result<Vec<(&'a Path, F
     let runtime = Runtime::new(host).map_err(told)?;
     let mut findings = Vec::new();
     for file in files {
-        let source = Source::read(file).map_err(told)?;
-        let found = runtime.check(&source);
+        let found = match Source::read(file) {
+            Ok(source) => runtime.check(&source),
+            Err(error) => vec![Finding::unreadable(&error)],
+        };
         findings.extend(found.into_iter().map(|finding| (file.as_path(), finding)));
     }
     Ok(findings)
 }
 
-/// The files that are meant by paths, each once.
+/// The files that are meant by paths, each once; without any, those of the folder that one is in.
 pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let here = [PathBuf::from(".")];
+    let paths = if paths.is_empty() { &here[..] } else { paths };
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -94,9 +106,15 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
         }
     }
+    let mut files: Vec<_> = files.iter().map(|file| plain(file).to_owned()).collect();
     files.sort_unstable();
     files.dedup();
     Ok(files)
+}
+
+/// A path without the `./` that nobody needs.
+pub(super) fn plain(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 fn write(out: &mut impl Write, file: &Path, finding: &Finding) -> Result<(), Failure> {

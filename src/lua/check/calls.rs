@@ -2,13 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use full_moon::ast::{Expression, Field, FunctionArgs, TableConstructor};
+use full_moon::ast::{BinOp, Expression, Field, FunctionArgs, TableConstructor};
 
 use super::contract::text_of;
 use super::known::{self, Known};
 use super::walk::{Walk, first};
 use super::{Rule, word};
 use crate::lua::api::Def;
+use crate::lua::error::ScriptError;
+
+/// Whether the first argument is nothing, or is written out and thus no object of ours.
+fn lacks_object(arguments: &FunctionArgs) -> bool {
+    let FunctionArgs::Parentheses { arguments, .. } = arguments else {
+        return true;
+    };
+    match arguments.iter().next() {
+        Some(Expression::BinaryOperator { binop, .. }) => matches!(binop, BinOp::TwoDots(_)),
+        Some(Expression::Symbol(symbol)) => word(symbol) != "...",
+        Some(first) => matches!(
+            first,
+            Expression::String(_)
+                | Expression::Number(_)
+                | Expression::TableConstructor(_)
+                | Expression::Function(_)
+        ),
+        None => true,
+    }
+}
 
 impl<'a> Walk<'a> {
     /// What a call gives, with its options checked.
@@ -44,6 +64,13 @@ impl<'a> Walk<'a> {
                     self.options(function, table);
                 }
                 known::results(function)
+            }
+            (Known::Method(method), _) => {
+                if lacks_object(arguments) {
+                    let error = format!("'{}' is a method: write a colon for the dot", method.name);
+                    self.report(arguments, Rule::Field, &ScriptError::invalid(error));
+                }
+                Vec::new()
             }
             _ => Vec::new(),
         }

@@ -1,8 +1,8 @@
 //! What a file returns: the table of a script, or a backend.
 
 use full_moon::ast::{
-    Block, Call, Expression, Field, FunctionCall, Index, LastStmt, Prefix, Suffix,
-    TableConstructor, Var,
+    Block, Call, Expression, Field, FunctionCall, Index, LastStmt, LocalFunction, Prefix, Stmt,
+    Suffix, TableConstructor, Var,
 };
 use full_moon::node::Node;
 use full_moon::tokenizer::{TokenReference, TokenType};
@@ -23,7 +23,7 @@ pub(super) struct Contract<'a> {
     /// The table with a `main`.
     script: Option<&'a TableConstructor>,
     /// The local function that is its `main`.
-    main: Option<String>,
+    main: Option<&'a LocalFunction>,
     /// The names of its flags and its arguments; `None` where they aren't written out.
     flags: Option<Vec<String>>,
     arguments: Option<Vec<String>>,
@@ -51,7 +51,7 @@ impl<'a> Contract<'a> {
                 };
                 contract.script = Some(table);
                 if let Expression::Var(Var::Name(name)) = main {
-                    contract.main = Some(word(name));
+                    contract.main = local_function(file, &word(name));
                 }
                 contract.flags = names(table, "flags");
                 contract.arguments = names(table, "args");
@@ -64,9 +64,9 @@ impl<'a> Contract<'a> {
         contract
     }
 
-    /// Whether this is the name of the script's `main`.
-    pub(super) fn main_is(&self, name: &str) -> bool {
-        self.main.as_deref() == Some(name)
+    /// Whether this is the script's `main`.
+    pub(super) fn is_main(&self, function: &LocalFunction) -> bool {
+        self.main.is_some_and(|main| std::ptr::eq(main, function))
     }
 
     /// Whether this is the script's table.
@@ -133,6 +133,23 @@ impl<'a> Contract<'a> {
             findings.push(finding);
         }
     }
+}
+
+/// The local function that has this name at the end of a file, unless it is something else there.
+fn local_function<'a>(file: &'a Block, name: &str) -> Option<&'a LocalFunction> {
+    let is = |token: &TokenReference| word(token) == name;
+    let meanings = file.stmts().filter_map(|statement| match statement {
+        Stmt::LocalFunction(function) => is(function.name()).then_some(Some(function)),
+        Stmt::LocalAssignment(locals) => locals.names().iter().any(is).then_some(None),
+        Stmt::Assignment(assignment) => {
+            let mut variables = assignment.variables().iter();
+            variables
+                .any(|variable| matches!(variable, Var::Name(name) if is(name)))
+                .then_some(None)
+        }
+        _ => None,
+    });
+    meanings.last().flatten().map(Box::as_ref)
 }
 
 /// The field of a table with this name.

@@ -20,6 +20,8 @@ pub(super) enum Known<'a> {
     Module(&'static Module),
     /// A function or method.
     Function(&'static Def),
+    /// A method that was taken off its object.
+    Method(&'static Def),
     /// An object, or `nil`.
     Object(&'static Class),
     /// A list of objects.
@@ -38,6 +40,16 @@ pub(super) enum Known<'a> {
     Flags,
     /// The arguments in it.
     Arguments,
+}
+
+impl Known<'_> {
+    /// Whether a script may give it fields of its own.
+    pub(super) fn takes_fields(self) -> bool {
+        matches!(
+            self,
+            Self::Object(_) | Self::Context | Self::Flags | Self::Arguments
+        )
+    }
 }
 
 /// The globals that scripts see.

@@ -18,7 +18,7 @@ use mlua::Lua;
 
 use super::error::ScriptError;
 use super::source::{self, Source};
-use super::{traceback, vm};
+use super::{lexer, traceback, vm};
 use contract::Contract;
 use known::Globals;
 use walk::{Seen, Walk};
@@ -27,7 +27,7 @@ use walk::{Seen, Walk};
 /// accepts (200 levels of nesting) takes more than running it.
 pub const STACK: usize = 64 << 20;
 
-/// A mistake in a script.
+/// A mistake in a script, or why it can't be told whether there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Where, counted from 1.
@@ -55,6 +55,10 @@ pub enum Rule {
     Option,
     /// What the script or backend says of itself.
     Declaration,
+    /// The file can't be read.
+    File,
+    /// Lua accepts it, and the check can't read it.
+    Unchecked,
 }
 
 impl Rule {
@@ -67,11 +71,31 @@ impl Rule {
             Self::Field => "field",
             Self::Option => "option",
             Self::Declaration => "declaration",
+            Self::File => "file",
+            Self::Unchecked => "unchecked",
         }
     }
 }
 
 impl Finding {
+    /// Why a file can't be read.
+    #[must_use]
+    pub fn unreadable(error: &ScriptError) -> Self {
+        Self {
+            line: 1,
+            column: 1,
+            rule: Rule::File,
+            message: error.message().to_owned(),
+            hint: error.hint_text().map(str::to_owned),
+        }
+    }
+
+    /// Whether something is wrong.
+    #[must_use]
+    pub fn is_mistake(&self) -> bool {
+        self.rule != Rule::Unchecked
+    }
+
     fn at(node: &impl Node, rule: Rule, error: &ScriptError) -> Self {
         let start = node.start_position();
         Self {
@@ -93,13 +117,7 @@ pub(super) fn check(lua: &Lua, source: &Source) -> Vec<Finding> {
     }
     let parsed = full_moon::parse_fallible(text, LuaVersion::lua54());
     let mut findings = match parsed.errors().first() {
-        Some(error) => vec![Finding {
-            line: error.range().0.line(),
-            column: error.range().0.character(),
-            rule: Rule::Syntax,
-            message: "this is Lua 5.5, which is not checked further".to_owned(),
-            hint: Some("scripts keep to what Lua 5.4 has too".to_owned()),
-        }],
+        Some(error) => vec![not_read(error.range().0, text)],
         None => look(lua, source, text, parsed.ast()),
     };
     // A sum of a hundred thousand terms is a tree as deep, which its destructor goes through by
@@ -120,6 +138,29 @@ fn look(lua: &Lua, source: &Source, text: &str, ast: &Ast) -> Vec<Finding> {
         .findings;
     contract.check(lua, source, text, &mut findings);
     findings
+}
+
+/// What Lua's compiler accepts and the parser doesn't.
+fn not_read(place: Position, text: &str) -> Finding {
+    let (words, _) = lexer::words(text);
+    let (rule, message, hint) = if words.iter().any(|word| word.is("global")) {
+        let hint = "scripts keep to what Lua 5.4 has too";
+        (
+            Rule::Syntax,
+            "this is Lua 5.5, which is not checked further",
+            Some(hint),
+        )
+    } else {
+        let message = "this is Lua, but the check can't read it: the file is not checked further";
+        (Rule::Unchecked, message, None)
+    };
+    Finding {
+        line: place.line(),
+        column: place.character(),
+        rule,
+        message: message.to_owned(),
+        hint: hint.map(str::to_owned),
+    }
 }
 
 /// What Lua's compiler said, at the token that it names.

@@ -106,6 +106,13 @@ const MISTAKES: &[(&str, usize, usize, Rule, &str)] = &[
         "did you mean 'url'?",
     ),
     (
+        "do local x = s.read('k' .. 1) end s:at('x')",
+        2,
+        20,
+        Field,
+        "'Store:read' is a method: write a colon for the dot",
+    ),
+    (
         "s:read('k', { limt = 1 })",
         2,
         15,
@@ -204,6 +211,13 @@ const MISTAKES: &[(&str, usize, usize, Rule, &str)] = &[
         "did you mean 'args'?",
     ),
     (
+        "local function main(c) c.mine = 1 print(c.flgs) end return { main = main }",
+        1,
+        43,
+        Field,
+        "did you mean 'flags'?",
+    ),
+    (
         "return kstate.backend{\n  scheme = name, stat = print, read = print, list = print }",
         2,
         1,
@@ -269,12 +283,39 @@ fn what_can_not_be_known_is_passed_over() {
         "kstate.error{ ['mess' .. 'age'] = 'x' }",
         "local kinds = {} return { main = print, flags = { { name = 'to', choices = kinds }, table.unpack(kinds) } }",
         "local list = {} return { flags = list, main = function(ctx) print(ctx.flags.any) end }",
+        // What a script keeps in objects, also under another name.
+        "local m = kstate.store.open('memfs://x'):stat('k') m.extra = 1 print(m.extra)",
+        "for e in kstate.store.open('memfs://x'):walk() do e['own'] = 1 print(e.own) end",
+        "local s = kstate.store.open('memfs://x') function s.mine() end s:mine()",
+        "local function f(m) m.own = 1 end local m = kstate.store.open('memfs://x'):stat('k') f(m) print(m.own)",
+        "return { main = function(ctx) ctx.flags.extra = 1 print(ctx.flags.extra) end }",
+        "return { main = function(ctx) for k, v in pairs(ctx.args) do ctx.flags[k] = v end print(ctx.flags.x) end }",
+        "return { main = function(ctx) ctx.flags = { own = 1 } print(ctx.flags.own) end }",
+        // Methods without their object, which may come with what isn't written out.
+        "local s = kstate.store.open('memfs://x') print(pcall(s.read, s, 'k'), s.read(s, 'k'), s.at(s or s))",
+        "local s = kstate.store.open('memfs://x') local function f(...) return s.read(...) end f(s)",
+        // Another function of the same name.
+        "do local function main(q) return q.foo end main({}) end local function main(c) print(c.flags) end return { main = main }",
+        "local function main(c) local function main(q) return q.foo end main(c) end return { main = main }",
+        "local function main(q) return q.foo end local main = print return { main = main }",
         "repeat local done = true until done",
         "goto over ::over:: local t <close> = nil",
         "local M = {} function M.f() return M end function M:g() return self end return M",
     ] {
         let findings = found(text);
         assert_eq!(findings, [], "{text}");
+    }
+}
+
+#[test]
+fn what_the_parser_can_not_read_is_no_mistake() {
+    for text in [";;; print(1)", "print('a\\z\r\n  b')"] {
+        let findings = found(text);
+        let [finding] = &findings[..] else {
+            panic!("{text}: {findings:?}")
+        };
+        assert!(!finding.is_mistake(), "{finding:?}");
+        assert!(!finding.message.contains("5.5"), "{finding:?}");
     }
 }
 

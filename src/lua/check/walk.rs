@@ -9,7 +9,7 @@ use full_moon::ast::{
 use full_moon::node::Node;
 use full_moon::tokenizer::TokenReference;
 
-use super::contract::Contract;
+use super::contract::{Contract, text_of};
 use super::known::{self, Globals, Known};
 use super::{Finding, Rule, word};
 use crate::lua::api::{Class, Def, has_no};
@@ -37,8 +37,10 @@ pub(super) struct Seen {
     reassigned: BTreeSet<usize>,
     /// Globals that the file makes, where it may, or through `_G`.
     made: BTreeSet<String>,
-    /// Whether it keeps something of its own in what `main` gets.
-    extends_context: bool,
+    /// The names of fields that get a value, in whatever table that isn't read-only.
+    assigned: BTreeSet<String>,
+    /// Whether fields of objects get values by names that are only known at run time.
+    assigns_any: bool,
 }
 
 struct Local<'a> {
@@ -123,7 +125,7 @@ impl<'a> Walk<'a> {
             }
             Stmt::LocalAssignment(assignment) => self.local_assignment(assignment),
             Stmt::LocalFunction(function) => {
-                let is_main = self.contract.main_is(&word(function.name()));
+                let is_main = self.contract.is_main(function);
                 self.declare(word(function.name()), Known::Nothing);
                 self.body(function.body(), is_main);
             }
@@ -190,6 +192,16 @@ impl<'a> Walk<'a> {
         match index {
             Index::Brackets { expression, .. } => {
                 self.expression(expression);
+                let name = match &**expression {
+                    Expression::String(name) => text_of(name),
+                    _ => None,
+                };
+                match name {
+                    Some(name) => {
+                        self.seen.assigned.insert(name);
+                    }
+                    None => self.seen.assigns_any |= table.takes_fields(),
+                }
             }
             Index::Dot { name, .. } => {
                 let text = word(name);
@@ -197,14 +209,15 @@ impl<'a> Walk<'a> {
                     Known::Kstate => "kstate".to_owned(),
                     Known::Module(module) => format!("kstate.{}", module.name),
                     Known::Library(library, _) => library.to_owned(),
-                    Known::Context => {
-                        self.seen.extends_context = true;
-                        return;
-                    }
                     _ => {
-                        if matches!(prefix, Prefix::Name(global) if word(global) == "_G") {
-                            self.seen.made.insert(text);
-                        }
+                        let is_global =
+                            matches!(prefix, Prefix::Name(global) if word(global) == "_G");
+                        let names = if is_global {
+                            &mut self.seen.made
+                        } else {
+                            &mut self.seen.assigned
+                        };
+                        names.insert(text);
                         return;
                     }
                 };
@@ -225,6 +238,9 @@ impl<'a> Walk<'a> {
             } else {
                 self.name(table);
             }
+        }
+        if let Some(field) = name.method_name().or_else(|| names.last()) {
+            self.seen.assigned.insert(word(field));
         }
         let visible = self.locals.len();
         if name.method_name().is_some() {
@@ -418,16 +434,22 @@ impl<'a> Walk<'a> {
                 .then_some(Known::Nothing)
                 .ok_or_else(|| has_no(library, &text, names.iter().map(String::as_str))),
             Known::Object(class) => object_field(class, &text),
-            Known::Context if self.known.extends_context => {
-                self.contract.field(table, &text).or(Ok(Known::Nothing))
-            }
+            Known::Context if self.may_have(table, &text) => Ok(Known::Nothing),
             Known::Context | Known::Flags | Known::Arguments => self.contract.field(table, &text),
             _ => Ok(Known::Nothing),
         };
         found.unwrap_or_else(|error| {
-            self.report(name, Rule::Field, &error);
+            if !self.may_have(table, &text) {
+                self.report(name, Rule::Field, &error);
+            }
             Known::Nothing
         })
+    }
+
+    /// Whether the script may have given a value this field itself, also where the value had
+    /// another name.
+    fn may_have(&self, table: Known<'a>, field: &str) -> bool {
+        table.takes_fields() && (self.known.assigns_any || self.known.assigned.contains(field))
     }
 
     fn method(&mut self, this: Known<'a>, name: &TokenReference) -> Known<'a> {
@@ -438,7 +460,7 @@ impl<'a> Walk<'a> {
                 if let Some(method) = methods.find(|method| method.short_name() == text) {
                     return Known::Function(method);
                 }
-                if !known::is_open(class) {
+                if !known::is_open(class) && !self.may_have(this, &text) {
                     let names = class.methods.iter().map(Def::short_name);
                     self.report(name, Rule::Field, &has_no(class.name, &text, names));
                 }
@@ -461,6 +483,10 @@ impl<'a> Walk<'a> {
 }
 
 fn object_field<'a>(class: &'static Class, name: &str) -> Result<Known<'a>, ScriptError> {
+    let mut methods = class.methods.iter();
+    if let Some(method) = methods.find(|method| method.short_name() == name) {
+        return Ok(Known::Method(method));
+    }
     let names = || {
         let fields = class.fields.iter().map(|field| field.name);
         fields.chain(class.methods.iter().map(Def::short_name))
