@@ -1,6 +1,9 @@
 //! `kstate test`: files of tests.
 
-use crate::support::Desk;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::support::{Desk, Ended};
 
 const SUITE: &str = r#"
 local kstate = kstate
@@ -132,9 +135,48 @@ fn what_is_no_file_of_tests_is_told() {
         "c_test.lua",
         "return { endless = function() while true do end end }",
     );
+    desk.write("d_test.lua", b"return {} -- \xff");
+    desk.write("e_test.lua", "return { works = function() end }");
+    std::os::unix::fs::symlink("nowhere", desk.path("dangling_test.lua")).expect("a link");
     let ended = desk.run_here(&["test", "--timeout", "100ms"]).with(1);
+    ended.says("FAIL  dangling_test.lua the file\n      cannot read the script");
+    ended.says("FAIL  d_test.lua the file\n      d_test.lua is not UTF-8 text");
+    ended.says("ok    e_test.lua works");
     ended.says("FAIL  a_test.lua the file\n      a file of tests returns a table of functions");
     ended.says("FAIL  b_test.lua the file");
     ended.says("FAIL  c_test.lua endless");
-    ended.says("3 tests: 0 passed, 3 failed");
+    ended.says("6 tests: 1 passed, 5 failed");
+    desk.write("f.lua", "return {}");
+    desk.run_here(&["test", "f.lua"])
+        .with(2)
+        .says("there are no tests in f.lua");
+}
+
+#[test]
+fn an_interrupt_leaves_a_report() {
+    let desk = Desk::new();
+    desk.write(
+        "x_test.lua",
+        "return { ends = function() end,\n\
+         waits = function() print('so far') kstate.log.warn('begun') kstate.task.sleep('1h') end }",
+    );
+    let mut command = desk.kstate(&["test", "--junit", "report.xml"]);
+    command
+        .current_dir(desk.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut testing = command.spawn().expect("the binary runs");
+    let mut lines = BufReader::new(testing.stderr.take().expect("a pipe")).lines();
+    let line = lines.next().expect("a line").expect("UTF-8");
+    assert!(line.contains("begun"), "{line}");
+    let id = rustix::process::Pid::from_child(&testing);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    let ended: Ended = testing.wait_with_output().expect("an end").into();
+    let ended = ended.with(130);
+    ended.says("ok    x_test.lua ends");
+    ended.says("FAIL  x_test.lua waits\n      interrupted\n      it printed:\n      | so far");
+    ended.says("2 tests: 1 passed, 1 failed");
+    let xml = desk.read("report.xml");
+    assert!(xml.contains(r#"<failure message="interrupted">"#), "{xml}");
+    assert!(xml.ends_with("</testsuites>\n"), "{xml}");
 }

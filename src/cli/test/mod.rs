@@ -2,10 +2,9 @@
 
 mod report;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -13,13 +12,13 @@ use super::check;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::interrupts::{end_now, interrupted};
+use super::output::LogFormat;
 use super::permissions::ScriptGrants;
-use super::run::told;
-use crate::lua::{self, Host, Output, Runtime, ScriptError, Source};
-use crate::named_file;
+use super::run::{here, told};
+use crate::lua::{Host, Output, Runtime, ScriptError, Source};
 use crate::scripts;
 use crate::session::Session;
-use report::{Case, Fault, Report};
+use report::{Case, Fault, Printed, Report};
 
 /// Runs the tests of scripts.
 ///
@@ -50,33 +49,28 @@ pub(super) struct Test {
 impl Test {
     pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
         let files = self.files()?;
+        let report = Report::new(context.json, self.junit.clone());
+        let report = Shared(Arc::new(Mutex::new(report)));
         if let Some(io) = context.io() {
+            let report = report.clone();
             // What a test leaves behind lies in memory.
-            io.spawn(async {
+            io.spawn(async move {
                 interrupted().await;
-                end_now(Exit::INTERRUPTED);
+                report.cut_off(Exit::INTERRUPTED, "interrupted");
             });
         }
-        let mut report = Report::new(context.json);
-        let ran = lua::block_on(async {
+        let ran = here(async {
             for file in &files {
-                self.file(context, file, &mut report).await?;
+                self.file(context, file, &report).await?;
             }
-            Ok::<_, Failure>(())
+            Ok(())
         });
-        ran.map_err(|error| Failure::new(Exit::FAILED, format!("cannot start: {error}")))??;
+        let report = report.lock();
         if report.is_empty() {
-            let what = self.filter.as_deref().unwrap_or_default();
-            return Err(Failure::usage(format!(
-                "no test has '{what}' in its file or name"
-            )));
+            return Err(ran.err().unwrap_or_else(|| self.no_tests(&files)));
         }
-        if let Some(junit) = &self.junit {
-            named_file::replace(junit, &report.junit()).map_err(|error| {
-                let file = junit.display();
-                Failure::new(Exit::FAILED, format!("cannot write {file}: {error}"))
-            })?;
-        }
+        let written = report.write_junit();
+        ran.and(written)?;
         report.conclude()?;
         Ok(if report.passed() {
             Exit::DONE
@@ -85,23 +79,27 @@ impl Test {
         })
     }
 
+    fn no_tests(&self, files: &[PathBuf]) -> Failure {
+        if let Some(what) = &self.filter {
+            return Failure::usage(format!("no test has '{what}' in its file or name"));
+        }
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        Failure::usage(format!("there are no tests in {}", files.join(", ")))
+            .hint("a file of tests returns a table of functions, each of which is a test")
+    }
+
     fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let here = [PathBuf::from(".")];
-        let paths = match &self.paths[..] {
-            [] => &here[..],
-            paths => paths,
-        };
         let is_meant = |file: &Path| {
             let name = file.file_name().unwrap_or_default();
-            name.to_string_lossy().ends_with("_test.lua") || paths.iter().any(|path| path == file)
+            let is_named = self.paths.iter().any(|path| check::plain(path) == file);
+            // A folder that can't be looked into may have some.
+            name.to_string_lossy().ends_with("_test.lua") || is_named || file.is_dir()
         };
-        let mut files = check::files(paths)?;
+        let mut files = check::files(&self.paths)?;
         files.retain(|file| is_meant(file));
-        for file in &mut files {
-            if let Ok(plain) = file.strip_prefix(".") {
-                *file = plain.to_owned();
-            }
-        }
         if files.is_empty() {
             return Err(
                 Failure::usage("there are no tests here: no file ends in _test.lua")
@@ -115,21 +113,18 @@ impl Test {
         &self,
         context: &Arc<Context>,
         file: &Path,
-        report: &mut Report,
+        report: &Shared,
     ) -> Result<(), Failure> {
-        let source = Source::read(file).map_err(|error| told(&error, &error.to_string()))?;
-        let (runtime, printed) = self.runtime(context)?;
+        let name = file.display().to_string();
+        let printed = report.lock().begin(Case::of(&name, "the file"));
+        let source = match Source::read(file) {
+            Ok(source) => source,
+            Err(error) => return report.lock().end(Some(Fault::of(error.message()))),
+        };
+        let runtime = self.runtime(context, report, printed)?;
         let tests = match runtime.tests(&source).await {
             Ok(tests) => tests,
-            Err(error) => {
-                let fault = Some(fault(&runtime, &error, &source));
-                let output = printed.text();
-                return report.add(Case {
-                    fault,
-                    output,
-                    ..Case::of(&source.name, "the file")
-                });
-            }
+            Err(error) => return report.lock().end(Some(fault(&runtime, &error, &source))),
         };
         for test in tests {
             let named = format!("{} {}", source.name, test.name);
@@ -140,22 +135,25 @@ impl Test {
             {
                 continue;
             }
-            let (runtime, printed) = self.runtime(context)?;
-            let began = Instant::now();
-            let ended = runtime.run_test(&source, &test.name).await;
-            report.add(Case {
+            let printed = report.lock().begin(Case {
                 line: Some(test.line),
-                took: began.elapsed(),
-                fault: ended.err().map(|error| fault(&runtime, &error, &source)),
-                output: printed.text(),
-                ..Case::of(&source.name, &test.name)
-            })?;
+                ..Case::of(&name, &test.name)
+            });
+            let runtime = self.runtime(context, report, printed)?;
+            let ended = runtime.run_test(&source, &test.name).await;
+            let fault = ended.err().map(|error| fault(&runtime, &error, &source));
+            report.lock().end(fault)?;
         }
         Ok(())
     }
 
-    /// A VM that shares nothing with any other, and what is printed in it.
-    fn runtime(&self, context: &Arc<Context>) -> Result<(Runtime, Printed), Failure> {
+    /// A VM that shares nothing with any other.
+    fn runtime(
+        &self,
+        context: &Arc<Context>,
+        report: &Shared,
+        printed: Printed,
+    ) -> Result<Runtime, Failure> {
         let Some(io) = context.io() else {
             return Err(Failure::silent(Exit::FAILED));
         };
@@ -163,20 +161,40 @@ impl Test {
         grants.write.get_or_insert_default();
         grants.memory = true;
         let session = Session::over(context.another_registry()?, context.session.mode());
-        let printed = Printed::default();
-        let output = Output::new(printed.clone());
+        let output = Output::new(printed);
         let mut host = Host::new(io.clone(), Arc::new(session.granting(grants)), output);
         let (names, state) = (Arc::clone(context), Arc::clone(context));
         host.resolve = Arc::new(move |text| names.url(text));
         host.state_store = Arc::new(move || state.state_store());
         host.timeout = Some(self.timeout);
-        host.on_stuck = Arc::new(|_| {
-            tracing::error!("a test doesn't stop: it is inside one long call");
-            end_now(Exit::TIMED_OUT);
+        let report = report.clone();
+        host.on_stuck = Arc::new(move |_| {
+            let why = "it doesn't stop: it is inside one long call, such as a string match";
+            report.cut_off(Exit::TIMED_OUT, why);
         });
         let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
         runtime.embed(scripts::module);
-        Ok((runtime, printed))
+        Ok(runtime)
+    }
+}
+
+/// The results, for what ends the process in the middle of a test too.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Report>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the process, with a report of what is known until now.
+    fn cut_off(&self, code: u8, why: &str) -> ! {
+        // Held to the end, so that nobody else writes one.
+        let mut report = self.lock();
+        if let Err(failure) = report.cut_off(why) {
+            failure.report(LogFormat::default());
+        }
+        end_now(code)
     }
 }
 
@@ -186,27 +204,5 @@ fn fault(runtime: &Runtime, error: &ScriptError, source: &Source) -> Fault {
         line: Runtime::line(error, &source.name),
         message: error.message().to_owned(),
         text: rendered.trim_start_matches("error: ").trim_end().to_owned(),
-    }
-}
-
-/// What a test printed.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
-
-impl Printed {
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Write for Printed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use quick_xml::escape::escape;
 use serde_json::{Value as Json, json};
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::print_json;
+use crate::named_file;
 use crate::text::count;
 
 /// What came of one test.
@@ -77,27 +80,112 @@ impl Case {
     }
 }
 
+impl Fault {
+    pub(super) fn of(message: &str) -> Self {
+        Self {
+            line: None,
+            message: message.to_owned(),
+            text: message.to_owned(),
+        }
+    }
+}
+
+/// What a test printed.
+#[derive(Clone, Default)]
+pub(super) struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Printed {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.lock()).into_owned()
+    }
+}
+
+impl std::io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A test that hasn't ended yet.
+struct Running {
+    case: Case,
+    began: Instant,
+    printed: Printed,
+}
+
 /// What came of all of them.
 pub(super) struct Report {
     cases: Vec<Case>,
+    running: Option<Running>,
     json: bool,
+    junit: Option<PathBuf>,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool, junit: Option<PathBuf>) -> Self {
         Self {
             cases: Vec::new(),
+            running: None,
             json,
+            junit,
         }
     }
 
-    /// Adds what came of a test, and tells it.
-    pub(super) fn add(&mut self, case: Case) -> Result<(), Failure> {
-        if !self.json {
-            case.write(&mut std::io::stdout().lock())?;
-        }
+    /// A test begins; gives what keeps what it prints.
+    pub(super) fn begin(&mut self, case: Case) -> Printed {
+        let printed = Printed::default();
+        self.running = Some(Running {
+            case,
+            began: Instant::now(),
+            printed: printed.clone(),
+        });
+        printed
+    }
+
+    /// The test that began has ended: adds what came of it, and tells it.
+    pub(super) fn end(&mut self, fault: Option<Fault>) -> Result<(), Failure> {
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
+        let case = Case {
+            took: running.began.elapsed(),
+            fault,
+            output: running.printed.text(),
+            ..running.case
+        };
+        let told = if self.json {
+            Ok(())
+        } else {
+            case.write(&mut std::io::stdout().lock())
+        };
         self.cases.push(case);
-        Ok(())
+        Ok(told?)
+    }
+
+    /// Nothing more will come: the test that runs has failed.
+    pub(super) fn cut_off(&mut self, why: &str) -> Result<(), Failure> {
+        let told = self.end(Some(Fault::of(why)));
+        self.write_junit()?;
+        told.and_then(|()| self.conclude())
+    }
+
+    /// Writes the report for build servers, if one was asked for.
+    pub(super) fn write_junit(&self) -> Result<(), Failure> {
+        let Some(file) = &self.junit else {
+            return Ok(());
+        };
+        named_file::replace(file, &self.junit()).map_err(|error| {
+            let file = file.display();
+            Failure::new(Exit::FAILED, format!("cannot write {file}: {error}"))
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,7 +219,7 @@ impl Report {
     }
 
     /// The report that build servers read: one suite a file.
-    pub(super) fn junit(&self) -> String {
+    fn junit(&self) -> String {
         let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
         text.push_str(&open("testsuites", "kstate test", &self.cases));
         for file in self.cases.chunk_by(|a, b| a.file == b.file) {
