@@ -49,6 +49,23 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     std::fs::write(path, text)
 }
 
+/// Gives a file a name that is free, and says which: `NAME.old`, `NAME.old2` …
+#[expect(
+    clippy::disallowed_methods,
+    reason = "scripts and what an editor needs: what makes room for one is moved here alone"
+)]
+pub(crate) fn set_aside(file: &Path) -> io::Result<PathBuf> {
+    let name = |number: u32| match number {
+        1 => format!("{}.old", file.display()),
+        _ => format!("{}.old{number}", file.display()),
+    };
+    let free = (1..).map(|number| PathBuf::from(name(number)));
+    let free = free.filter(|path| !path.exists()).take(1);
+    let free: PathBuf = free.collect();
+    std::fs::rename(file, &free)?;
+    Ok(free)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the folders of a file that the user names"

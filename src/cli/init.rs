@@ -6,23 +6,26 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::check::plain;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::print_json;
 use crate::lua::generate;
 use crate::named_file;
+use crate::scripts;
 use crate::store::registry::is_ours;
 
 /// Prepares a folder for writing scripts in an editor.
 ///
 /// Writes .luarc.json and types/kstate.lua, by which lua-language-server completes and checks
-/// `kstate`, and stylua.toml for the formatter. Run it again after an upgrade.
+/// `kstate`, and stylua.toml for the formatter. Run it again after an upgrade: types/kstate.lua is
+/// renewed, and settings that you changed stay.
 #[derive(Args)]
 pub(super) struct Init {
     /// The folder
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// Also replace files that differ from what would be written
+    /// Give files that differ from what would be written another name, and write ours
     #[arg(long)]
     force: bool,
 }
@@ -40,8 +43,27 @@ impl Init {
             ),
             ("types/kstate.lua", generate::stubs()),
         ];
-        let files = files.map(|(name, text)| (self.folder.join(name), text));
-        write_files(context, &files, self.force, "--force replaces them")
+        let files = files.map(|(name, text)| {
+            let file = self.folder.join(name);
+            (plain(&file).to_owned(), text)
+        });
+        let left = write_files(context, &files, |there| {
+            if generate::is_stubs(there) {
+                Differing::Replaced
+            } else if self.force {
+                Differing::SetAside
+            } else {
+                Differing::Stays
+            }
+        })?;
+        if !left.is_empty() {
+            tracing::warn!(
+                "left as it is, though other than ours: {}; --force gives it another name and writes ours",
+                left.join(", ")
+            );
+        }
+        tracing::info!("kstate new script NAME writes a script to begin with");
+        Ok(Exit::DONE)
     }
 }
 
@@ -68,8 +90,6 @@ enum What {
     },
 }
 
-const OTHER_NAME: &str = "choose another name";
-
 const SHELF: &str = include_str!("../../examples/backends/shelf.lua");
 
 impl New {
@@ -84,7 +104,7 @@ impl New {
                     let file = PathBuf::from(format!("scripts/{name}{ending}"));
                     (file, text.replace("NAME", name))
                 });
-                write_files(context, &files, false, OTHER_NAME)?;
+                write_new(context, &files)?;
                 tracing::info!("kstate run {name} --dry-run runs it, kstate test its test");
             }
             What::Backend { name } => {
@@ -92,7 +112,7 @@ impl New {
                 let text = SHELF
                     .replace("examples/backends/shelf.lua", &file)
                     .replace("shelf", name);
-                write_files(context, &[(PathBuf::from(&file), text)], false, OTHER_NAME)?;
+                write_new(context, &[(PathBuf::from(&file), text)])?;
                 tracing::info!("kstate --backend {file} backend test {name}://demo tests it");
             }
         }
@@ -101,6 +121,18 @@ impl New {
 }
 
 fn script_name(text: &str) -> Result<String, String> {
+    if text.ends_with("_test") {
+        return Err("the names of tests end in _test, and a test is written too".to_owned());
+    }
+    if scripts::embedded(text).is_some() {
+        return Err(format!(
+            "a script that ships with kstate has this name; kstate scripts eject {text} makes it yours"
+        ));
+    }
+    plain_name(text)
+}
+
+fn plain_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(plain) {
         return Ok(text.to_owned());
@@ -115,53 +147,79 @@ fn scheme_name(text: &str) -> Result<String, String> {
     if is_ours(text) {
         return Err("kstate's own stores have this scheme".to_owned());
     }
-    script_name(text)
+    if scripts::backends().any(|(_, schemes)| schemes.iter().any(|scheme| scheme == text)) {
+        return Err(
+            "a backend that ships with kstate has this scheme; kstate scripts list shows it"
+                .to_owned(),
+        );
+    }
+    plain_name(text)
 }
 
-/// Writes files, and leaves alone those that are there: one that differs is refused, unless it is
-/// to be replaced.
+fn write_new(context: &Context, files: &[(PathBuf, String)]) -> Result<(), Failure> {
+    let left = write_files(context, files, |_| Differing::Stays)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "there already, and other than what would be written: {}",
+        left.join(", ")
+    ))
+    .hint("choose another name"))
+}
+
+/// What becomes of a file that is there, and differs from what would be written.
+pub(super) enum Differing {
+    Stays,
+    SetAside,
+    Replaced,
+}
+
+/// Writes files, and tells which; gives those that differ and stay.
 pub(super) fn write_files(
     context: &Context,
     files: &[(PathBuf, String)],
-    force: bool,
-    hint: &str,
-) -> Result<u8, Failure> {
-    let mut written = Vec::new();
-    let mut differing = Vec::new();
+    differing: impl Fn(&str) -> Differing,
+) -> Result<Vec<String>, Failure> {
+    let (mut written, mut left, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for (file, text) in files {
-        let shown = file.display();
+        let shown = file.display().to_string();
         let failed = |what: &str, error: std::io::Error| {
             Failure::new(Exit::FAILED, format!("cannot {what} {shown}: {error}"))
         };
-        match named_file::text(file).map_err(|error| failed("read", error))? {
-            Some(there) if there == *text => {}
-            Some(_) if !force => differing.push(shown.to_string()),
-            there => {
-                if !context.dry_run() {
-                    let written = match there {
-                        Some(_) => named_file::replace(file, text),
-                        None => named_file::create(file, text),
-                    };
-                    written.map_err(|error| failed("write", error))?;
-                }
-                written.push(file);
-            }
+        let there = named_file::text(file).map_err(|error| failed("read", error))?;
+        if there.as_ref() == Some(text) {
+            continue;
         }
+        let fate = there.as_deref().map(&differing);
+        if matches!(fate, Some(Differing::Stays)) {
+            left.push(shown);
+            continue;
+        }
+        if !context.dry_run() {
+            if matches!(fate, Some(Differing::SetAside)) {
+                let aside = named_file::set_aside(file).map_err(|error| failed("move", error))?;
+                tracing::warn!("what was in {shown} is now in {}", aside.display());
+                kept.push(aside);
+            }
+            let write = match fate {
+                Some(Differing::Replaced) => named_file::replace,
+                _ => named_file::create,
+            };
+            write(file, text).map_err(|error| failed("write", error))?;
+        }
+        written.push(file);
     }
     if context.json {
-        print_json(&json!({ "written": written, "differing": differing }))?;
+        print_json(&json!({ "written": written, "differing": left, "kept": kept }))?;
     } else {
         let mut out = std::io::stdout().lock();
         for file in &written {
             writeln!(out, "{}", file.display())?;
         }
     }
-    if differing.is_empty() {
-        return Ok(Exit::DONE);
+    if written.is_empty() && left.is_empty() {
+        tracing::info!("all is there already, nothing was written");
     }
-    Err(Failure::refused(format!(
-        "there already, and other than what would be written: {}",
-        differing.join(", ")
-    ))
-    .hint(hint))
+    Ok(left)
 }

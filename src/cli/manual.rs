@@ -10,7 +10,7 @@ use clap_mangen::Man as Page;
 use super::Cli;
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::init::write_files;
+use super::init::{Differing, write_files};
 
 /// Writes the manual pages: kstate.1, and one for each command.
 ///
@@ -35,7 +35,8 @@ impl Man {
             *file = folder.join(&file);
         }
         // They are nobody's own: an upgrade writes them again.
-        write_files(context, &pages, true, "")
+        write_files(context, &pages, |_| Differing::Replaced)?;
+        Ok(Exit::DONE)
     }
 }
 

@@ -36,6 +36,12 @@ process = { \"kops\" }, env = { \"API_TOKEN\" } }`, each of which may be left ou
 nothing; [Permissions](permissions.md) tells what does.
 ";
 
+/// Whether a text is the stubs for editors, of any version.
+#[must_use]
+pub fn is_stubs(text: &str) -> bool {
+    text.lines().next() == STUB_HEAD.lines().next()
+}
+
 /// The stubs for editors, in the annotations of the Lua language server.
 #[must_use]
 pub fn stubs() -> String {

@@ -108,28 +108,11 @@ pub fn eject(shipped: &Shipped, file: &Path, force: bool) -> io::Result<Outcome>
             return Ok(Outcome::AlreadyThere);
         }
         Some(_) if !force => return Ok(Outcome::InTheWay),
-        Some(_) => Some(set_aside(file)?),
+        Some(_) => Some(named_file::set_aside(file)?),
     };
     Base::write(file, shipped.text)?;
     named_file::create(file, shipped.text)?;
     Ok(Outcome::Written { kept })
-}
-
-/// Gives a file a name that is free: `NAME.lua.old`, `NAME.lua.old2` …
-#[expect(
-    clippy::disallowed_methods,
-    reason = "scripts are code, not state: what makes room for one is moved here alone"
-)]
-fn set_aside(file: &Path) -> io::Result<PathBuf> {
-    let name = |number: u32| match number {
-        1 => format!("{}.old", file.display()),
-        _ => format!("{}.old{number}", file.display()),
-    };
-    let free = (1..).map(|number| PathBuf::from(name(number)));
-    let free = free.filter(|path| !path.exists()).take(1);
-    let free: PathBuf = free.collect();
-    std::fs::rename(file, &free)?;
-    Ok(free)
 }
 
 impl Base {

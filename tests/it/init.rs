@@ -12,7 +12,9 @@ fn an_editor_gets_what_it_needs_and_what_differs_stays() {
         written,
         "work/.luarc.json\nwork/stylua.toml\nwork/types/kstate.lua\n"
     );
-    assert_eq!(desk.run_here(&["init", "work"]).with(0).stdout, "");
+    let again = desk.run_here(&["init", "work"]).with(0);
+    assert_eq!(again.stdout, "");
+    again.says("all is there already");
 
     let settings: serde_json::Value =
         serde_json::from_str(&desk.read("work/.luarc.json")).expect("JSON");
@@ -23,12 +25,21 @@ fn an_editor_gets_what_it_needs_and_what_differs_stays() {
 
     desk.write("work/.luarc.json", "{}");
     std::fs::remove_file(desk.path("work/stylua.toml")).expect("a file");
-    let refused = desk.run_here(&["init", "work"]).with(3);
-    refused.says("other than what would be written: work/.luarc.json");
+    // As an older kstate wrote it.
+    desk.write("work/types/kstate.lua", "---@meta kstate\nkstate = {}\n");
+    let again = desk.run_here(&["init", "work"]).with(0);
+    assert_eq!(again.stdout, "work/stylua.toml\nwork/types/kstate.lua\n");
+    again.says("left as it is, though other than ours: work/.luarc.json");
     assert_eq!(desk.read("work/.luarc.json"), "{}");
-    assert_eq!(refused.stdout, "work/stylua.toml\n");
-    desk.run_here(&["init", "work", "--force"]).with(0);
+    assert_eq!(desk.read("work/types/kstate.lua"), stubs);
+
+    desk.write("work/types/kstate.lua", "-- mine\n");
+    let forced = desk.run_here(&["init", "work", "--force"]).with(0);
+    forced.says("what was in work/.luarc.json is now in work/.luarc.json.old");
     assert!(desk.read("work/.luarc.json").contains("types"));
+    assert_eq!(desk.read("work/.luarc.json.old"), "{}");
+    assert_eq!(desk.read("work/types/kstate.lua.old"), "-- mine\n");
+    assert!(!desk.path("work/stylua.toml.old").exists());
 }
 
 #[test]
@@ -41,6 +52,9 @@ fn a_new_script_passes_its_test_and_the_check() {
         .with(0)
         .says("2 files checked");
     desk.run_here(&["test"]).with(0).says("1 test: 1 passed");
+    desk.run_here(&["run", "my_lits"])
+        .with(2)
+        .says("did you mean 'my_list'?");
     desk.run_here(&["run", "my_list", "--help"])
         .with(0)
         .says("--store <STORE>");
@@ -57,6 +71,12 @@ fn a_new_script_passes_its_test_and_the_check() {
     desk.run_here(&["new", "script", "../x"])
         .with(2)
         .says("small letters");
+    desk.run_here(&["new", "script", "foo_test"])
+        .with(2)
+        .says("the names of tests end in _test");
+    desk.run_here(&["new", "script", "move_bucket"])
+        .with(2)
+        .says("kstate scripts eject move_bucket makes it yours");
 }
 
 #[test]
@@ -78,4 +98,7 @@ fn a_new_backend_keeps_its_word() {
     desk.run_here(&["new", "backend", "s3"])
         .with(2)
         .says("kstate's own");
+    desk.run_here(&["new", "backend", "etcd"])
+        .with(2)
+        .says("ships with kstate");
 }
