@@ -75,8 +75,9 @@ impl Apply {
         }
         if before > 0 {
             tracing::info!(
-                "{} of the plan are done already",
-                count(before as u64, "step")
+                "{} of the plan {} done already",
+                count(before as u64, "step"),
+                if before == 1 { "is" } else { "are" }
             );
         }
         if context.dry_run() {

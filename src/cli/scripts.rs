@@ -248,6 +248,7 @@ fn diff(context: &Context, folders: &Folders, name: Option<&str>) -> Result<u8, 
         None => shipped().collect(),
     };
     let mut differs = false;
+    let mut list = Vec::new();
     for one in wanted {
         let Some(copy) = find(folders, &one)? else {
             if let Some(name) = name {
@@ -258,17 +259,24 @@ fn diff(context: &Context, folders: &Folders, name: Option<&str>) -> Result<u8, 
         };
         let changes = Changes::of(&one, &copy);
         differs |= changes.yours || changes.ours;
-        show(context, &one, &copy, &changes)?;
+        let (yours, ours) = diffs(&one, &copy, &changes);
+        if context.json {
+            let mut object = to_json(&one, Some(&copy));
+            object["yours"] = yours.into();
+            object["ours"] = ours.into();
+            list.push(object);
+        } else {
+            show(&one, &copy, &changes, &yours, &ours)?;
+        }
+    }
+    if context.json {
+        print_json(&Json::Array(list))?;
     }
     Ok(if differs { Exit::FAILED } else { Exit::DONE })
 }
 
-fn show(
-    context: &Context,
-    shipped: &Shipped,
-    copy: &Ejected,
-    changes: &Changes,
-) -> Result<(), Failure> {
+/// What the person changed, and what changed in ours.
+fn diffs(shipped: &Shipped, copy: &Ejected, changes: &Changes) -> (String, String) {
     let file = copy.file.display().to_string();
     let now = format!("kstate {}", env!("CARGO_PKG_VERSION"));
     let then = changes
@@ -282,12 +290,17 @@ fn show(
     );
     let yours = unified_diff(before, (&file, &copy.text), 3);
     let ours = unified_diff(before, (&now, shipped.text), 3);
-    if context.json {
-        let mut object = to_json(shipped, Some(copy));
-        object["yours"] = yours.into();
-        object["ours"] = ours.into();
-        return print_json(&object);
-    }
+    (yours, ours)
+}
+
+fn show(
+    shipped: &Shipped,
+    copy: &Ejected,
+    changes: &Changes,
+    yours: &str,
+    ours: &str,
+) -> Result<(), Failure> {
+    let file = copy.file.display();
     let mut out = std::io::stdout().lock();
     let name = &shipped.name;
     if changes.since.is_none() {

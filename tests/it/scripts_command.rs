@@ -10,7 +10,7 @@ const COPY: &str = "scripts/move_bucket.lua";
 fn what_ships_is_listed_and_shown() {
     let desk = Desk::new();
     let listed = desk.run_here(&["scripts", "list"]).with(0);
-    listed.says("move_bucket        Moves clusters from one state store to another\n");
+    listed.says("  Moves clusters from one state store to another\n");
     listed.says("backends.etcd");
     listed.says("lib.args");
     let json = desk.run_here(&["--json", "scripts", "list"]).with(0).stdout;
@@ -34,6 +34,8 @@ fn what_ships_is_listed_and_shown() {
 #[test]
 fn a_copy_is_what_runs_and_is_never_overwritten() {
     let desk = Desk::new();
+    let none = desk.run_here(&["--json", "scripts", "diff"]).with(0).stdout;
+    assert_eq!(none, "[]\n");
     desk.run_here(&["scripts", "diff", "move_bucket"])
         .with(2)
         .says("kstate scripts eject");
@@ -45,6 +47,9 @@ fn a_copy_is_what_runs_and_is_never_overwritten() {
         .with(0)
         .says("kstate run move_bucket runs that");
     desk.run_here(&eject).with(0).says("same text already");
+    let json = desk.run_here(&["--json", "scripts", "diff"]).with(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("one document");
+    assert_eq!(json[0]["yours"], "");
     desk.run_here(&["scripts", "diff"])
         .with(0)
         .says("is as it ships");
@@ -85,7 +90,11 @@ fn after_an_upgrade_both_changes_are_shown() {
 
     desk.run_here(&["scripts", "list"])
         .says("changed by you, ours changed since 0.0.7");
-    let diff = desk.run_here(&["scripts", "diff"]).with(1);
+    desk.run_here(&["scripts", "eject", "lib.args"]).with(0);
+    let json = desk.run_here(&["--json", "scripts", "diff"]).with(1).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("one document");
+    assert_eq!(json.as_array().map(Vec::len), Some(2));
+    let diff = desk.run_here(&["scripts", "diff", "move_bucket"]).with(1);
     let (yours, ours) = diff
         .stdout
         .split_once("what changed in ours")

@@ -78,7 +78,7 @@ fn a_rehearsed_apply_knows_what_was_done_before() {
     interrupt(&desk, &id, 3);
     let before = (desk.tree("state"), desk.tree(".local"));
     let ended = desk.run(&["apply", &plan, "--yes", "--dry-run"]).with(6);
-    ended.says("1 step of the plan");
+    ended.says("1 step of the plan is done already");
     ended.says("1 change would be made; nothing was written");
     assert_eq!(ended.stdout, "", "and no more than that");
     assert_eq!((desk.tree("state"), desk.tree(".local")), before);
