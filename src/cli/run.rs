@@ -83,7 +83,7 @@ impl Run {
     pub(super) fn once(&self, context: &Arc<Context>) -> (Vec<FileState>, Result<u8, Failure>) {
         let is_job = self.job.is_asked_for() || context.log_format == LogFormat::Json;
         let (modules, ended) = if is_job {
-            (Vec::new(), self.job.run(&self.script, context))
+            self.job.run(&self.script, context)
         } else {
             match self.script.run("run", context) {
                 Ok(Ran { modules, ended, .. }) => (modules, ended),
@@ -288,10 +288,17 @@ pub(super) fn find(name: &str, context: &Context) -> Result<Source, Failure> {
         .map(|path| path.display().to_string())
         .collect();
     let known: Vec<_> = scripts::names().collect();
-    let near = crate::text::did_you_mean(name, known.iter().copied());
+    let own = scripts::own_names(context.env());
+    let names = own.iter().map(String::as_str).chain(known.iter().copied());
+    let near = crate::text::did_you_mean(name, names);
+    let yours = if own.is_empty() {
+        String::new()
+    } else {
+        format!("; yours are {}", own.join(", "))
+    };
     Err(
         Failure::usage(format!("there is no script '{name}'{near}")).hint(format!(
-            "looked for {}; the built-in ones are {}",
+            "looked for {}{yours}; the built-in ones are {}",
             looked.join(", "),
             known.join(", ")
         )),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Global;
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::interrupts::interrupted;
 use super::run::Run;
 use crate::lua::FileState;
 use crate::session::Mode;
@@ -25,6 +26,11 @@ pub(super) fn run(run: &Run, global: &Global, mode: Mode) -> Result<u8, Failure>
             Some(path) => path,
             None => run.script_path(&context)?,
         };
+        let Some(io) = context.io() else {
+            return Err(Failure::silent(Exit::FAILED));
+        };
+        // From now on, so that none is lost between the script's end and the wait for a change.
+        let interrupt = io.spawn(interrupted());
         let mut files = vec![FileState::now(path.clone())];
         script = Some(path);
         let (modules, ended) = run.once(&context);
@@ -39,8 +45,10 @@ pub(super) fn run(run: &Run, global: &Global, mode: Mode) -> Result<u8, Failure>
         }
         tracing::info!("ended with {code}; runs again when a file changes, Ctrl-C ends it");
         context.interruptible(async {
-            change(&files).await;
-            Ok(())
+            tokio::select! {
+                _ = interrupt => Err(Failure::new(Exit::INTERRUPTED, "interrupted")),
+                () = change(&files) => Ok(()),
+            }
         })?;
     }
 }

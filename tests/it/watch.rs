@@ -17,9 +17,18 @@ impl Drop for Watching {
 
 #[test]
 fn a_script_runs_again_when_it_or_what_it_requires_changes() {
+    watches(&[]);
+}
+
+#[test]
+fn a_script_whose_log_programs_read_is_watched_too() {
+    watches(&["--log-format", "json"]);
+}
+
+fn watches(flags: &[&str]) {
     let desk = Desk::new();
     desk.write("x.lua", "local part = require('part') print(part)");
-    let mut command = desk.kstate(&["--quiet", "run", "--watch", "x.lua"]);
+    let mut command = desk.kstate(&[flags, &["run", "--watch", "x.lua"]].concat());
     command
         .current_dir(desk.path(""))
         .stdout(Stdio::piped())

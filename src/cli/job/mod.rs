@@ -14,7 +14,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::interrupts::Requests;
 use super::run::{ScriptRun, here};
-use crate::lua::{Host, Shard, Source};
+use crate::lua::{FileState, Host, Shard, Source};
 use crate::session::lock::{Guard, LockOptions};
 use crate::store::registry::Env;
 use crate::units;
@@ -52,6 +52,8 @@ pub(super) struct Job {
 struct Progress {
     shard: Option<Arc<Shard>>,
     attempts: u32,
+    /// The files that the modules of the last attempt came from.
+    modules: Vec<FileState>,
 }
 
 impl Job {
@@ -64,9 +66,16 @@ impl Job {
             || self.metrics_file.is_some()
     }
 
-    /// Runs a script as a job, and tells what became of it.
-    pub(super) fn run(&self, script: &ScriptRun, context: &Arc<Context>) -> Result<u8, Failure> {
-        self.check_files()?;
+    /// Runs a script as a job, and tells what became of it; gives the files that its modules came
+    /// from too.
+    pub(super) fn run(
+        &self,
+        script: &ScriptRun,
+        context: &Arc<Context>,
+    ) -> (Vec<FileState>, Result<u8, Failure>) {
+        if let Err(failure) = self.check_files() {
+            return (Vec::new(), Err(failure));
+        }
         let mut report = Report::begin(self, script);
         let mut progress = Progress::default();
         let ended = self.attempts(script, context, &mut progress);
@@ -89,11 +98,12 @@ impl Job {
         });
         let told = self.write(&report, is_refused);
         context.sum_up(|| report.log());
-        Ok(if told || code != Exit::DONE {
+        let code = if told || code != Exit::DONE {
             code
         } else {
             Exit::FAILED
-        })
+        };
+        (progress.modules, Ok(code))
     }
 
     /// A mistake in these is found before anything is done.
@@ -180,7 +190,9 @@ impl Job {
                     progress.attempts += 1;
                     let mut host = host.clone();
                     host.timeout = retries.timeout();
-                    match script.attempt(host, source, &retries.requests).await.1 {
+                    let (modules, ended) = script.attempt(host, source, &retries.requests).await;
+                    progress.modules = modules;
+                    match ended {
                         Err(failure) => retries.wait(failure).await?,
                         ended => return ended,
                     }
