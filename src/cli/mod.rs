@@ -120,53 +120,56 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a Lua script
+    // A doc comment here would hide the longer text that each command has.
+    #[command(about = "Run a Lua script")]
     Run(run::Run),
-    /// Open a prompt for Lua, whose changes are staged; `kstate` alone does so too
+    #[command(
+        about = "Open a prompt for Lua, whose changes are staged; `kstate` alone does so too"
+    )]
     Repl(repl::Repl),
-    /// Save what a script would do as a plan, and show plans
+    #[command(about = "Save what a script would do as a plan, and show plans")]
     Plan(plan::Plan),
-    /// Do what a plan says
+    #[command(about = "Do what a plan says")]
     Apply(apply::Apply),
-    /// Take a run back
+    #[command(about = "Take a run back")]
     Undo(undo::Undo),
-    /// Show what was changed, by runs before this one
+    #[command(about = "Show what was changed, by runs before this one")]
     History(history::History),
-    /// List what lies in a store
+    #[command(about = "List what lies in a store")]
     Ls(ls::Ls),
-    /// Print an object
+    #[command(about = "Print an object")]
     Cat(cat::Cat),
-    /// Show an object's metadata
+    #[command(about = "Show an object's metadata")]
     Stat(stat::Stat),
-    /// Copy an object, or with -r a tree
+    #[command(about = "Copy an object, or with -r a tree")]
     Cp(cp::Cp),
-    /// Make a tree the same as another
+    #[command(about = "Make a tree the same as another")]
     Sync(sync::Sync),
-    /// Delete an object, or with -r a tree
+    #[command(about = "Delete an object, or with -r a tree")]
     Rm(rm::Rm),
-    /// Change a cluster, an instance group or any object in an editor
+    #[command(about = "Change a cluster, an instance group or any object in an editor")]
     Edit(edit::Edit),
-    /// Show how two trees or two objects differ
+    #[command(about = "Show how two trees or two objects differ")]
     Diff(diff::Diff),
-    /// Show where the state store is
+    #[command(about = "Show where the state store is")]
     Config(config::Config),
-    /// Look at the kinds of stores, and test whether a store keeps its word
+    #[command(about = "Look at the kinds of stores, and test whether a store keeps its word")]
     Backend(backend::Backend),
-    /// Prepare a folder for writing scripts in an editor
+    #[command(about = "Prepare a folder for writing scripts in an editor")]
     Init(init::Init),
-    /// Write a script or a backend to begin with
+    #[command(about = "Write a script or a backend to begin with")]
     New(init::New),
-    /// Find mistakes in scripts without running them
+    #[command(about = "Find mistakes in scripts without running them")]
     Check(check::Check),
-    /// Run the tests of scripts
+    #[command(about = "Run the tests of scripts")]
     Test(test::Test),
-    /// See, take over and compare the scripts that ship with kstate
+    #[command(about = "See, take over and compare the scripts that ship with kstate")]
     Scripts(scripts::Scripts),
-    /// See who holds the locks of a store, and break one
+    #[command(about = "See who holds the locks of a store, and break one")]
     Lock(lock::Lock),
-    /// Write the manual pages
+    #[command(about = "Write the manual pages")]
     Man(manual::Man),
-    /// Print completions for a shell
+    #[command(about = "Print completions for a shell")]
     Completions(manual::Completions),
 }
 

@@ -16,6 +16,8 @@ fn each_command_has_a_manual_page() {
         ("kstate-run.1", "\\-\\-timeout"),
         ("kstate-backend-test.1", "STORE"),
         ("kstate-completions.1", "fish"),
+        // All that is said of a command, and no first line alone.
+        ("kstate-test.1", "fails when it raises an error"),
     ] {
         told.says(page);
         let text = desk.read(&format!("man/{page}"));
