@@ -10,6 +10,8 @@ pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -
         .into_iter()
         .map(|name| (distance(typed, name), name))
         .filter(|(distance, name)| *distance <= 1 + name.len().min(typed.len()) / 4)
+        // Something of it must be right.
+        .filter(|(distance, name)| *distance < name.len().max(typed.len()))
         .min()
         .map_or_else(String::new, |(_, name)| {
             format!(" (did you mean '{name}'?)")
@@ -118,6 +120,22 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A text as it may be printed over several lines: what isn't seen is written as an escape.
+#[must_use]
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    let is_layout = |c: char| matches!(c, '\n' | '\t');
+    if !text.contains(|c| is_unseen(c) && !is_layout(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(is_layout) {
+        let line = piece.trim_end_matches(is_layout);
+        shown.push_str(&visible(line));
+        shown.push_str(&piece[line.len()..]);
+    }
+    Cow::Owned(shown)
+}
+
 /// How wide lines of prose are, in columns.
 const WIDTH: usize = 80;
 
@@ -195,6 +213,7 @@ mod tests {
         );
         assert_eq!(did_you_mean("colour", known), "");
         assert_eq!(did_you_mean("", known), "");
+        assert_eq!(did_you_mean("x", ["_", "n"]), "");
     }
 
     #[test]
@@ -219,5 +238,6 @@ mod tests {
         ] {
             assert_eq!(visible(text), shown);
         }
+        assert_eq!(visible_lines("a\n\n\tb\u{1b}[2J\n"), "a\n\n\tb\\u{1b}[2J\n");
     }
 }

@@ -22,7 +22,11 @@ impl Exit {
     pub(super) const RUNNING: u8 = 7;
     /// As timeout(1) has it.
     pub(super) const TIMED_OUT: u8 = 124;
+    /// As a shell has it, of a program that SIGHUP ended.
+    pub(super) const HUNG_UP: u8 = 129;
     pub(super) const INTERRUPTED: u8 = 130;
+    /// As a shell has it, of a program that SIGTERM ended.
+    pub(super) const TERMINATED: u8 = 143;
 }
 
 /// Why a command ended without doing what it was asked.

@@ -212,7 +212,7 @@ impl ScriptRun {
             Some("--dry-run writes nothing anywhere and shows what would be done. kstate's other options, such\nas --state and --timeout, go before the script's name.\n".to_owned());
         host.on_stuck = Arc::new(|reason| {
             tracing::error!(
-                "the script doesn't stop: it is inside one long call, such as a string match; ending the process",
+                "the script doesn't stop: it waits at a prompt or is inside one long call, such as a string match; ending the process",
             );
             end_now(match reason {
                 Stop::TimedOut => Exit::TIMED_OUT,

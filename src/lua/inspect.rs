@@ -23,8 +23,19 @@ pub(super) struct Limits {
     text: usize,
     /// So many entries of a table.
     entries: usize,
-    /// No secrets.
+    /// For all tables together.
+    all: Budget,
+    /// No secrets, and nothing that moves the cursor.
     masked: bool,
+}
+
+/// What is left to be shown.
+#[derive(Clone, Copy)]
+struct Budget {
+    entries: usize,
+    bytes: usize,
+    /// Entries to look at, to find those that are shown.
+    looks: usize,
 }
 
 impl Limits {
@@ -34,6 +45,11 @@ impl Limits {
             depth,
             text: usize::MAX,
             entries: usize::MAX,
+            all: Budget {
+                entries: usize::MAX,
+                bytes: usize::MAX,
+                looks: usize::MAX,
+            },
             masked: false,
         }
     }
@@ -43,63 +59,104 @@ impl Limits {
         depth: DEPTH,
         text: 1000,
         entries: 100,
+        all: Budget {
+            entries: 1000,
+            bytes: 64 << 10,
+            looks: 200_000,
+        },
         masked: true,
     };
 }
 
+/// So much of a string is searched for secrets before what is shown is cut off.
+const SEARCHED: usize = 64 << 10;
+
 /// A value on one line, for messages.
 pub(super) fn one_line(value: &Value) -> String {
-    Printer::new(Limits::depth(1)).flat(value, 0)
+    let mut printer = Printer::new(Limits::depth(1));
+    printer.flat(value, 0, usize::MAX).unwrap_or_default()
 }
 
 /// A value as Lua would write it, tables over several lines where they are long, at most
 /// `depth` tables deep.
 pub(super) fn pretty(value: &Value, depth: usize) -> String {
-    within(value, Limits::depth(depth))
+    Printer::new(Limits::depth(depth)).show(value, 0)
 }
 
-/// As [`pretty`], within limits.
-pub(super) fn within(value: &Value, limits: Limits) -> String {
-    Printer::new(limits).show(value, 0)
+/// As [`pretty`], several values within limits for all of them.
+pub(super) fn within<'a>(
+    values: impl IntoIterator<Item = &'a Value>,
+    limits: Limits,
+) -> Vec<String> {
+    let mut printer = Printer::new(limits);
+    let mut shown = Vec::new();
+    let mut values = values.into_iter();
+    for value in values.by_ref() {
+        shown.push(printer.show(value, 0));
+        if !printer.takes_entry() {
+            break;
+        }
+    }
+    match values.count() {
+        0 => {}
+        more => shown.push(format!("… {more} more")),
+    }
+    shown
 }
 
 struct Printer {
     limits: Limits,
+    left: Budget,
     /// The tables around the one being printed, to see cycles.
     path: Vec<*const std::ffi::c_void>,
+    /// What is being printed stands under the name of a secret.
+    is_secret: bool,
 }
 
 impl Printer {
     fn new(limits: Limits) -> Self {
         Self {
             limits,
+            left: limits.all,
             path: Vec::new(),
+            is_secret: false,
         }
     }
 
     fn show(&mut self, value: &Value, level: usize) -> String {
-        let flat = self.flat(value, level);
+        let left = self.left;
+        let room = LINE.saturating_sub(2 * level);
+        let flat = self.flat(value, level, room);
         let Value::Table(table) = value else {
-            return flat;
+            return flat.unwrap_or_default();
         };
-        if (flat.len() + 2 * level <= LINE && !flat.contains('\n')) || self.closed(table, level) {
+        if let Some(flat) = flat {
             return flat;
         }
+        self.left = Budget {
+            looks: self.left.looks,
+            ..left
+        };
         self.path.push(table.to_pointer());
         let indent = "  ".repeat(level + 1);
         let mut text = "{\n".to_owned();
-        let (entries, more) = self.cut(entries(table));
-        for (name, value) in entries {
-            let shown = match &name {
-                Some(name) if self.hides(name, &value) => HIDDEN.to_owned(),
-                _ => self.show(&value, level + 1),
+        let (entries, mut rest) = self.entries(table, usize::MAX);
+        let mut entries = entries.into_iter();
+        while !entries.as_slice().is_empty() && self.takes_entry() {
+            let Some((name, value)) = entries.next() else {
+                break;
             };
+            let shown = self.named(table, name.as_deref(), &value, |this| {
+                this.show(&value, level + 1)
+            });
             let name = name.map_or_else(String::new, |name| format!("{name} = "));
+            self.left.bytes = self.left.bytes.saturating_sub(name.len() + indent.len());
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{indent}{name}{shown},");
         }
-        if more > 0 {
-            let _ = writeln!(text, "{indent}… {more} more");
+        rest.count += entries.len();
+        if rest.count > 0 {
+            let _ = writeln!(text, "{indent}{rest}");
         }
         text.push_str(&"  ".repeat(level));
         text.push('}');
@@ -107,59 +164,103 @@ impl Printer {
         text
     }
 
-    fn flat(&mut self, value: &Value, level: usize) -> String {
-        match value {
+    /// Whether one more entry may be shown.
+    fn takes_entry(&mut self) -> bool {
+        let may = self.left.entries > 0 && self.left.bytes > 0;
+        self.left.entries = self.left.entries.saturating_sub(1);
+        may
+    }
+
+    /// Does something with a value that has a name.
+    fn named<T>(
+        &mut self,
+        table: &Table,
+        name: Option<&str>,
+        value: &Value,
+        print: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let was = self.is_secret;
+        self.is_secret |=
+            self.limits.masked && name.is_some_and(|name| is_secret(table, name, value));
+        let done = print(self);
+        self.is_secret = was;
+        done
+    }
+
+    /// A value on one line; `None` for a table that takes more room.
+    fn flat(&mut self, value: &Value, level: usize, room: usize) -> Option<String> {
+        let text = match value {
+            Value::Table(table) => return self.flat_table(table, level, room),
             Value::Nil => "nil".to_owned(),
             Value::Boolean(value) => value.to_string(),
+            null if data::is_null(null) => "null".to_owned(),
+            _ if self.is_secret && !value.is_function() => HIDDEN.to_owned(),
             Value::Integer(value) => value.to_string(),
             Value::String(text) => self.text(&text.as_bytes()),
-            Value::Table(table) => self.flat_table(table, level),
-            null if data::is_null(null) => "null".to_owned(),
-            Value::Error(error) => error.to_string(),
+            Value::Error(error) => self.words(&error.to_string()),
             other => match other.to_string() {
-                Ok(text) => text,
+                Ok(text) => self.words(&text),
                 Err(_) => format!("<{}>", other.type_name()),
             },
-        }
+        };
+        self.left.bytes = self.left.bytes.saturating_sub(text.len());
+        Some(text)
     }
 
-    fn closed(&self, table: &Table, level: usize) -> bool {
-        level >= self.limits.depth || self.path.contains(&table.to_pointer())
-    }
-
-    fn flat_table(&mut self, table: &Table, level: usize) -> String {
+    fn flat_table(&mut self, table: &Table, level: usize, room: usize) -> Option<String> {
         if self.path.contains(&table.to_pointer()) {
-            return "{<cycle>}".to_owned();
+            return Some("{<cycle>}".to_owned());
         }
-        let entries = entries(table);
-        if entries.is_empty() {
-            return "{}".to_owned();
+        if contents(table).is_empty() {
+            return Some("{}".to_owned());
         }
         if level >= self.limits.depth {
-            return "{…}".to_owned();
+            return Some("{…}".to_owned());
         }
         self.path.push(table.to_pointer());
-        let (entries, more) = self.cut(entries);
-        let mut parts = Vec::with_capacity(entries.len());
-        for (name, value) in entries {
-            let value = match &name {
-                Some(name) if self.hides(name, &value) => HIDDEN.to_owned(),
-                _ => self.flat(&value, level + 1),
-            };
-            parts.push(name.map_or_else(|| value.clone(), |name| format!("{name} = {value}")));
-        }
-        if more > 0 {
-            parts.push(format!("… {more} more"));
-        }
+        let text = self.flat_entries(table, level, room);
         self.path.pop();
-        format!("{{ {} }}", parts.join(", "))
+        text
+    }
+
+    fn flat_entries(&mut self, table: &Table, level: usize, room: usize) -> Option<String> {
+        // Each entry takes three characters at least.
+        let (entries, rest) = self.entries(table, room / 3 + 1);
+        if rest.is_cut {
+            return None;
+        }
+        let mut text = "{ ".to_owned();
+        for (at, (name, value)) in entries.into_iter().enumerate() {
+            if !self.takes_entry() {
+                return None;
+            }
+            if at > 0 {
+                text.push_str(", ");
+            }
+            let left = room.saturating_sub(text.len());
+            let shown = self.named(table, name.as_deref(), &value, |this| {
+                this.flat(&value, level + 1, left)
+            })?;
+            if let Some(name) = name {
+                text.push_str(&name);
+                text.push_str(" = ");
+            }
+            text.push_str(&shown);
+            if text.len() > room || shown.contains('\n') {
+                return None;
+            }
+        }
+        if rest.count > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {rest}");
+        }
+        text.push_str(" }");
+        (text.len() <= room).then_some(text)
     }
 
     fn text(&self, bytes: &[u8]) -> String {
-        if self.limits.masked
-            && let Ok(text) = std::str::from_utf8(bytes)
-        {
-            return self.shortened(&mask(text));
+        if self.limits.masked {
+            return self.masked_text(bytes);
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => self.shortened(text),
@@ -176,41 +277,122 @@ impl Printer {
         }
     }
 
+    /// A text without its secrets. In bytes that are no UTF-8 they are looked for too.
+    fn masked_text(&self, bytes: &[u8]) -> String {
+        let (head, tail) = searched(bytes);
+        let Ok(text) = std::str::from_utf8(head) else {
+            let each: String = head.iter().copied().map(char::from).collect();
+            let masked = mask(&each);
+            let masked = masked.chars().map(|c| u8::try_from(c).unwrap_or(b'?'));
+            let masked: Vec<_> = masked.collect();
+            let (first, rest) = masked.split_at(masked.len().min(self.limits.text));
+            return match rest.len() + tail.len() {
+                0 => quoted(first),
+                more => format!("{}… {}", quoted(first), text::count(more as u64, "byte")),
+            };
+        };
+        let masked = mask(text);
+        // All but the bytes in which a character goes on.
+        let more = tail.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        self.cut(&masked, self.limits.text, more, |text| {
+            quoted(text.as_bytes())
+        })
+    }
+
+    /// What an object says of itself.
+    fn words(&self, text: &str) -> String {
+        if !self.limits.masked {
+            return text.to_owned();
+        }
+        let (head, tail) = searched(text.as_bytes());
+        let masked = mask(&String::from_utf8_lossy(head));
+        self.cut(&masked, self.left.bytes, tail.len(), |text| {
+            text::visible_lines(text).into_owned()
+        })
+    }
+
     fn shortened(&self, text: &str) -> String {
-        match text.char_indices().nth(self.limits.text) {
-            Some((end, _)) => {
-                let (first, rest) = text.split_at(end);
-                let rest = text::count(rest.chars().count() as u64, "more character");
-                format!("{}… {rest}", quoted(first.as_bytes()))
+        self.cut(text, self.limits.text, 0, |text| quoted(text.as_bytes()))
+    }
+
+    /// The first characters of a text, and how many there are more.
+    fn cut(&self, text: &str, most: usize, more: usize, print: fn(&str) -> String) -> String {
+        let end = text.char_indices().nth(most).map(|(end, _)| end);
+        let (first, rest) = text.split_at(end.unwrap_or(text.len()));
+        match rest.chars().count() + more {
+            0 => print(first),
+            more => {
+                let more = text::count(more as u64, "more character");
+                format!("{}… {more}", print(first))
             }
-            None => quoted(text.as_bytes()),
         }
     }
 
     /// The entries that are shown, and how many are not.
-    fn cut(&self, mut entries: Vec<Entry>) -> (Vec<Entry>, usize) {
-        let more = entries.len().saturating_sub(self.limits.entries);
+    fn entries(&mut self, table: &Table, most: usize) -> (Vec<Entry>, Rest) {
+        let (mut entries, is_cut) = entries(table, most.min(self.left.looks));
+        self.left.looks = self.left.looks.saturating_sub(entries.len());
+        let all = match is_cut {
+            true => entries.len().max(contents(table).raw_len()),
+            false => entries.len(),
+        };
         entries.truncate(self.limits.entries);
-        (entries, more)
+        let count = all - entries.len();
+        (entries, Rest { count, is_cut })
     }
+}
 
-    /// Whether an entry is called like a secret, and may be one.
-    fn hides(&self, name: &str, value: &Value) -> bool {
-        self.limits.masked && value.is_string() && is_secret_name(name)
+/// How many entries are not shown.
+struct Rest {
+    count: usize,
+    /// There may be others.
+    is_cut: bool,
+}
+
+impl std::fmt::Display for Rest {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let least = if self.is_cut { "at least " } else { "" };
+        write!(out, "… {least}{} more", self.count)
+    }
+}
+
+/// The part of a text in which secrets are looked for, which ends with a character, and the rest.
+fn searched(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some(head) = bytes.get(..SEARCHED) else {
+        return (bytes, &[]);
+    };
+    match std::str::from_utf8(head) {
+        Err(cut) if cut.error_len().is_none() => bytes.split_at(cut.valid_up_to()),
+        _ => bytes.split_at(SEARCHED),
+    }
+}
+
+/// Whether an entry of a table is a secret: by its name, or by what stands beside it, as in
+/// `{ name = "S3_SECRET_ACCESS_KEY", value = … }` and in a Kubernetes `Secret`.
+fn is_secret(table: &Table, name: &str, value: &Value) -> bool {
+    let name = name.trim_matches(['[', ']', '"']);
+    let beside = |field: &str| contents(table).raw_get::<String>(field).unwrap_or_default();
+    match name.to_ascii_lowercase().as_str() {
+        "value" if is_secret_name(&beside("name")) => true,
+        "data" | "stringdata" if beside("kind") == "Secret" => true,
+        "authorization" | "cookie" | "set-cookie" => value.is_string(),
+        _ => is_secret_name(name),
     }
 }
 
 /// A name, unless it is a part of the list, and a value.
 type Entry = (Option<String>, Value);
 
-/// A table's entries: the list part first, without names, then the rest sorted by name.
-fn entries(table: &Table) -> Vec<Entry> {
+/// A table's entries: the list part first, without names, then the rest sorted by name. Whether
+/// there may be more of them than were looked at.
+fn entries(table: &Table, most: usize) -> (Vec<Entry>, bool) {
     let table = &contents(table);
     let length = table.raw_len();
     let mut list = Vec::new();
     let mut named = Vec::new();
     // `pairs` of mlua is raw: a metamethod never runs here.
-    for (key, value) in table.pairs::<Value, Value>().flatten() {
+    let mut pairs = table.pairs::<Value, Value>();
+    for (key, value) in pairs.by_ref().take(most).flatten() {
         match &key {
             Value::Integer(index)
                 if usize::try_from(*index).is_ok_and(|index| (1..=length).contains(&index)) =>
@@ -225,7 +407,7 @@ fn entries(table: &Table) -> Vec<Entry> {
     named.sort_by(|(a, _), (b, _)| a.cmp(b));
     let list = list.into_iter().map(|(_, value)| (None, value));
     let named = named.into_iter().map(|(name, value)| (Some(name), value));
-    list.chain(named).collect()
+    (list.chain(named).collect(), pairs.next().is_some())
 }
 
 /// What a read-only view shows; any other table shows itself.

@@ -55,7 +55,7 @@ pub use script::Exit;
 pub use shard::Shard;
 pub use source::Source;
 pub use suite::Test;
-pub use watch::{Asked, Stopper};
+pub use watch::{Asked, Held, Stopper};
 
 use require::{Asker, Modules};
 

@@ -37,11 +37,22 @@ end
 
 -- Errors of Rust functions arrive as mlua's own userdata; scripts get the error object instead.
 -- A stop (exit, Ctrl-C, timeout) passes every handler.
+local BUG = "this is a bug in kstate"
+
+-- A panic of the host's goes on wherever Rust looks at it.
+local function looked_at(e)
+  local ok, fixed, stop = rawpcall(host.fix, e)
+  if ok then
+    return fixed, stop
+  end
+  return BUG, false
+end
+
 local function fix(e)
   if type(e) ~= "userdata" then
     return e
   end
-  local fixed, stop = host.fix(e)
+  local fixed, stop = looked_at(e)
   if stop then
     error(fixed, 0)
   end
@@ -64,7 +75,7 @@ local function xpcall(f, handler, ...)
     if type(e) ~= "userdata" then
       return handler(e)
     end
-    local fixed, stop = host.fix(e)
+    local fixed, stop = looked_at(e)
     if stop then
       return fixed
     end
@@ -78,7 +89,7 @@ local closers = setmetatable({}, weak_keys)
 local function closer(close)
   local wrapped = function(value, e)
     if type(e) == "userdata" then
-      e = host.fix(e)
+      e = looked_at(e)
     end
     return close(value, e)
   end
@@ -266,8 +277,13 @@ end
 public._G = public
 
 -- Calls a function so that its error comes back as an error object with a traceback.
+local function traced(e)
+  local ok, error_object = rawpcall(host.traced, e)
+  return ok and error_object or host.traced(BUG)
+end
+
 local function call(f, ...)
-  return rawxpcall(f, host.traced, ...)
+  return rawxpcall(f, traced, ...)
 end
 
 return public, freeze, call

@@ -167,9 +167,9 @@ impl Runtime {
         vm::of(&self.lua).host.clone()
     }
 
-    /// A value as the prompt shows it: bounded, and without secrets.
-    pub fn show(&self, value: &Value) -> String {
-        inspect::within(value, Limits::PROMPT)
+    /// Values as the prompt shows them: bounded all together, and without secrets.
+    pub fn show<'a>(&self, values: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
+        inspect::within(values, Limits::PROMPT)
     }
 
     /// What kind of value it is.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::error::ScriptError;
 use super::traceback;
 use crate::config::mask::mask;
+use crate::text::visible_lines;
 
 /// The message, the line of the script, the causes, the calls and the hint. Ends in a newline.
 pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> String {
@@ -45,9 +46,9 @@ pub(super) fn render(error: &ScriptError, sources: &HashMap<String, String>) -> 
         }
     }
     if let Some(hint) = hint(error) {
-        line(&mut text, &format!("\nhint: {hint}"));
+        line(&mut text, &format!("\nhint: {}", mask(hint)));
     }
-    text
+    visible_lines(&text).into_owned()
 }
 
 /// The nearest hint on the way to the cause.

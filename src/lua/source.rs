@@ -45,6 +45,12 @@ impl Source {
         bare(&self.text)
     }
 
+    /// Whether it begins with a line for the system, as a program does.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.text.trim_start_matches('\u{feff}').starts_with('#')
+    }
+
     /// A text that ships with kstate.
     pub fn shipped(name: impl Into<String>, text: &'static str) -> Self {
         Self {

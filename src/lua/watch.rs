@@ -28,19 +28,26 @@ pub struct Stopper(Arc<Shared>);
 struct Shared {
     /// Why to stop, and the outermost run that must.
     asked: watch::Sender<Option<(usize, Stop)>>,
-    /// How many runs are going on, each within the one before it.
-    runs: Mutex<usize>,
-    ended: Condvar,
+    runs: Mutex<Runs>,
+    changed: Condvar,
     grace: Duration,
     on_stuck: OnStuck,
+}
+
+#[derive(Default)]
+struct Runs {
+    /// How many are going on, each within the one before it.
+    count: usize,
+    /// How many wait for a person, whose time isn't theirs.
+    held: usize,
 }
 
 impl Stopper {
     pub(super) fn new(grace: Duration, on_stuck: OnStuck) -> Self {
         Self(Arc::new(Shared {
             asked: watch::Sender::new(None),
-            runs: Mutex::new(0),
-            ended: Condvar::new(),
+            runs: Mutex::default(),
+            changed: Condvar::new(),
             grace,
             on_stuck,
         }))
@@ -49,13 +56,13 @@ impl Stopper {
     /// Asks the innermost run to stop. When it has not done so within the grace time, the host's
     /// `on_stuck` is called.
     pub fn stop(&self, reason: Stop) -> Asked {
-        let run = *self.runs();
+        let run = self.runs().count;
         self.stop_run(run, reason)
     }
 
     /// Asks a run to stop, and those within it.
     fn stop_run(&self, run: usize, reason: Stop) -> Asked {
-        if run == 0 || *self.runs() < run {
+        if run == 0 || self.runs().count < run {
             return Asked::Nobody;
         }
         let mut asked = Asked::Now;
@@ -66,7 +73,7 @@ impl Stopper {
         if asked == Asked::Now {
             let this = self.clone();
             thread::spawn(move || {
-                if !this.ends_within(run, this.0.grace) {
+                if !this.ends_within(run, this.0.grace, |_| false) {
                     (this.0.on_stuck)(reason);
                 }
             });
@@ -82,16 +89,16 @@ impl Stopper {
     /// A run from now until the guard is dropped, stopped when it takes longer than `timeout`.
     pub(super) fn start(&self, timeout: Option<Duration>) -> Run {
         let mut runs = self.runs();
-        if *runs == 0 {
+        if runs.count == 0 {
             self.0.asked.send_replace(None);
         }
-        *runs += 1;
-        let run = *runs;
+        runs.count += 1;
+        let run = runs.count;
         drop(runs);
         if let Some(timeout) = timeout {
             let this = self.clone();
             thread::spawn(move || {
-                if !this.ends_within(run, timeout) {
+                if !this.ends_within(run, timeout, |runs| runs.held > 0) {
                     this.stop_run(run, Stop::TimedOut);
                 }
             });
@@ -102,26 +109,45 @@ impl Stopper {
         }
     }
 
-    fn runs(&self) -> std::sync::MutexGuard<'_, usize> {
+    /// No run's time goes on until the guard is dropped.
+    pub fn hold(&self) -> Held {
+        self.runs().held += 1;
+        self.0.changed.notify_all();
+        Held(self.clone())
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, Runs> {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ends_within(&self, run: usize, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
+    /// Whether a run ends in this time, while the clock doesn't stand still.
+    fn ends_within(&self, run: usize, mut left: Duration, stands: fn(&Runs) -> bool) -> bool {
         let mut runs = self.runs();
-        while *runs >= run {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while runs.count >= run {
             if left.is_zero() {
                 return false;
             }
-            runs = self
-                .0
-                .ended
-                .wait_timeout(runs, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            let changed = &self.0.changed;
+            if stands(&runs) {
+                runs = changed.wait(runs).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let start = Instant::now();
+            let waited = changed.wait_timeout(runs, left);
+            runs = waited.unwrap_or_else(PoisonError::into_inner).0;
+            left = left.saturating_sub(start.elapsed());
         }
         true
+    }
+}
+
+/// The time of a person, for which a script waits.
+pub struct Held(Stopper);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.runs().held -= 1;
+        self.0.0.changed.notify_all();
     }
 }
 
@@ -151,14 +177,37 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         let mut runs = self.stopper.runs();
-        *runs -= 1;
-        let outer = *runs;
+        runs.count -= 1;
+        let outer = runs.count;
         // The run around this one goes on, unless it is asked too.
         if outer > 0 {
             let asked = &self.stopper.0.asked;
             asked.send_if_modified(|asked| asked.take_if(|(run, _)| *run > outer).is_some());
         }
         drop(runs);
-        self.stopper.0.ended.notify_all();
+        self.stopper.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_person_is_not_the_scripts() {
+        let time = Duration::from_millis(20);
+        let stopper = Stopper::new(Duration::from_mins(1), Arc::new(|_| {}));
+        let held = stopper.hold();
+        let _run = stopper.start(Some(time));
+        let mut asked = stopper.0.asked.subscribe();
+        let waits = async {
+            tokio::time::timeout(3 * time, asked.changed())
+                .await
+                .is_err()
+        };
+        assert!(super::super::block_on(waits).unwrap());
+        drop(held);
+        super::super::block_on(asked.changed()).unwrap().unwrap();
+        assert_eq!(stopper.asked(), Some(Stop::TimedOut));
     }
 }

@@ -47,7 +47,11 @@ pub const COMMANDS: [Command; 11] = [
         "show the staged changes as a plan, or save them as one",
     ),
     command("commit", "", "make the staged changes"),
-    command("drop", "", "forget the staged changes"),
+    command(
+        "drop",
+        "[KEY]",
+        "forget the staged changes, or those of one object",
+    ),
     command("quit", "", "leave, as Ctrl-D does"),
 ];
 

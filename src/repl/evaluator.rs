@@ -9,6 +9,14 @@ use crate::lua::lexer::words;
 use crate::lua::{Exit, Runtime, ScriptError, Source};
 use crate::text::did_you_mean;
 
+/// What came of a text that ran as one.
+pub enum Ran {
+    /// It returned these.
+    Returned(MultiValue),
+    /// Its `main` ended so.
+    Ended(Exit),
+}
+
 /// Runs pieces of Lua that see each other's variables, also the local ones.
 pub struct Evaluator {
     runtime: Runtime,
@@ -66,18 +74,34 @@ impl Evaluator {
         Ok(self.globals().raw_set(name, value)?)
     }
 
+    /// Whether a text is statements.
+    pub(super) fn is_chunk(&self, text: &str) -> bool {
+        let globals = self.globals();
+        self.runtime.load("input", text, &globals).is_ok()
+    }
+
+    /// Whether a text is an expression or statements.
+    pub(super) fn is_whole(&self, text: &str) -> bool {
+        self.expression("input", text).is_ok() || self.is_chunk(text)
+    }
+
     /// Whether a text is the beginning of a longer one.
     #[must_use]
     pub fn is_incomplete(&self, text: &str) -> bool {
-        if self.expression("input", text).is_ok() {
+        let Err(as_expression) = self.expression("input", text) else {
             return false;
-        }
-        matches!(
-            self.runtime.load("input", text, &self.globals()),
-            Err(mlua::Error::SyntaxError { incomplete_input: true, message })
-                // A quoted string can't go on in the next line.
-                if !message.contains("unfinished string")
-        )
+        };
+        let Err(as_statements) = self.runtime.load("input", text, &self.globals()) else {
+            return false;
+        };
+        [as_expression, as_statements].iter().any(|error| {
+            matches!(
+                error,
+                mlua::Error::SyntaxError { incomplete_input: true, message }
+                    // A quoted string can't go on in the next line.
+                    if !message.contains("unfinished string")
+            )
+        })
     }
 
     /// Runs an expression or statements, under a name of its own. `_` is the first result then,
@@ -119,11 +143,26 @@ impl Evaluator {
     pub async fn load(&self, source: &Source, args: &[String]) -> Result<Exit, ScriptError> {
         self.runtime.enter(source, args)?;
         let returned = self.eval_as(&source.name, source.text_for_prompt()).await?;
-        let is_script = returned.front().is_some_and(Value::is_table);
-        if !is_script {
-            return Ok(Exit(0));
-        }
         self.runtime.finish_script(source, args, &returned).await
+    }
+
+    /// Runs a text as one, with its locals as they are, and its `main` if it returns one.
+    ///
+    /// # Errors
+    /// As [`Runtime::run_script`].
+    pub async fn run_whole(&self, source: &Source) -> Result<Ran, ScriptError> {
+        let text = source.text_for_prompt();
+        self.runtime.enter(source, &[])?;
+        self.runtime.remember(&source.name, text);
+        let chunk = self.runtime.load(&source.name, text, &self.globals())?;
+        let returned = self.runtime.call(chunk, ()).await?;
+        let table = returned.front().and_then(Value::as_table);
+        let main = table.and_then(|table| table.raw_get::<Value>("main").ok());
+        if !main.is_some_and(|main| main.is_function()) {
+            return Ok(Ran::Returned(returned));
+        }
+        let ended = self.runtime.finish_script(source, &[], &returned).await;
+        ended.map(Ran::Ended)
     }
 
     /// Makes a function of the host that panics.
@@ -242,6 +281,15 @@ mod tests {
         assert!(error.contains("hint: did you mean 'store'?"), "{error}");
         let error = bench.eval("1 +* 2").unwrap_err();
         assert!(error.contains("near '*'"), "{error}");
+        let error = bench
+            .eval("error('a\\27[2J password: hunter2')")
+            .unwrap_err();
+        assert!(
+            error.starts_with("error: a\\u{1b}[2J password: <hidden>\n"),
+            "{error}"
+        );
+        let error = bench.eval("x.y = 1").unwrap_err();
+        assert!(!error.contains("did you mean"), "{error}");
         let error = bench.eval("for x").unwrap_err();
         assert!(error.contains("'=' or 'in' expected"), "{error}");
     }
@@ -255,6 +303,8 @@ mod tests {
             "f(",
             "return 1 +",
             "{",
+            "1 +",
+            "not",
             "--[[",
             "local x =",
         ] {
@@ -268,7 +318,20 @@ mod tests {
     #[test]
     fn a_panic_and_a_stop_leave_the_evaluator_usable() {
         let bench = Bench::new();
-        assert!(bench.panics());
+        bench.evaluator.set_bug();
+        for text in ["bug()", "bug('x')"] {
+            let error = bench.eval(text).unwrap_err();
+            assert!(
+                error.starts_with("error: this is a bug in kstate\n"),
+                "{error}"
+            );
+        }
+        for text in ["pcall(bug)", "xpcall(bug, function(e) return e end)"] {
+            let caught = "false \"this is a bug in kstate\"";
+            assert_eq!(bench.eval(text), Ok(caught.to_owned()), "{text}");
+        }
+        let stop = bench.eval("pcall(kstate.exit, 3)").unwrap_err();
+        assert!(!stop.contains("bug"), "{stop}");
         assert_eq!(bench.eval("1"), Ok("1".to_owned()));
     }
 
@@ -286,6 +349,32 @@ mod tests {
                 "\"{\\\"Data\\\":\\\"<hidden>\\\"}\"",
             ),
             ("'a\u{202e}b'", "\"a\\u{202e}b\""),
+            (
+                "{ password = { 'hunter2', a = { 1 } } }",
+                "{ password = { <hidden>, a = { <hidden> } } }",
+            ),
+            ("{ ['db-pass'] = 12345 }", "{ [\"db-pass\"] = <hidden> }"),
+            ("'\\xffpassword: hunter2'", "\"\\xffpassword: <hidden>\""),
+            (
+                "{ Authorization = 'Bearer abc' }",
+                "{ Authorization = <hidden> }",
+            ),
+            (
+                "{ { name = 'HCLOUD_TOKEN', value = 's3cr3t' } }",
+                "{ { name = \"HCLOUD_TOKEN\", value = <hidden> } }",
+            ),
+            (
+                "{ kind = 'Secret', data = { a = 'b' } }",
+                "{ data = { a = <hidden> }, kind = \"Secret\" }",
+            ),
+            (
+                "yaml.edit('password: hunter2\\nuser: u\\n')",
+                "password: <hidden>\nuser: u\n",
+            ),
+            (
+                "select(2, pcall(kstate.error, { message = 'password: hunter2 \\27[2J' }))",
+                "password: <hidden>",
+            ),
         ] {
             assert_eq!(shown(text), result, "{text}");
         }
@@ -293,6 +382,16 @@ mod tests {
         assert!(long.ends_with("x\"… 100 more characters"), "{long}");
         let many = shown("(function() local t = {} for i = 1, 300 do t[i] = i end return t end)()");
         assert!(many.ends_with("  … 200 more\n}"), "{many}");
+        let nested = "(function() local function f(n) local t = {} for i = 1, 100 do
+            t[i] = n == 0 and i or f(n - 1) end return t end return f(2), f(2) end)()";
+        let lines = shown(nested);
+        assert!(
+            lines.lines().count() < 1100 && lines.ends_with("… 1 more"),
+            "{lines}"
+        );
+        let wide =
+            "(function() local t = {} for i = 1, 300000 do t['k' .. i] = 1 end return t end)()";
+        assert!(shown(wide).ends_with("  … at least 199900 more\n}"));
         let cycle = shown("(function() local t = {} t.t = t return t end)()");
         assert_eq!(cycle, "{ t = {<cycle>} }");
     }

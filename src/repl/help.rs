@@ -6,6 +6,33 @@ use crate::lua::MODULES;
 use crate::lua::api::{Class, Def, Module, Param, Type};
 use crate::text::did_you_mean;
 
+/// The libraries of Lua that scripts have.
+const LIBRARIES: [&str; 6] = ["coroutine", "math", "os", "string", "table", "utf8"];
+
+/// Lua's functions outside of them.
+const BASE: [&str; 20] = [
+    "assert",
+    "collectgarbage",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "load",
+    "next",
+    "pairs",
+    "pcall",
+    "print",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "require",
+    "select",
+    "setmetatable",
+    "tonumber",
+    "tostring",
+    "type",
+];
+
 impl Evaluator {
     /// What there is to say about a name: of a function, with its module or class or a variable
     /// that holds one, of a module, a class or a command.
@@ -35,6 +62,9 @@ impl Evaluator {
         if let Some(class) = names::class(full).or(of_value) {
             return Ok(about_class(class));
         }
+        if let Some(own) = self.about_lua(topic) {
+            return Ok(own);
+        }
         match &named(full)[..] {
             [] => Err(unknown(topic)),
             [only] => Ok(function(only)),
@@ -43,6 +73,25 @@ impl Evaluator {
                 Ok(format!("which one: {}?\n", several.join(", ")))
             }
         }
+    }
+
+    /// Where the manual tells of what is Lua's own.
+    fn about_lua(&self, name: &str) -> Option<String> {
+        let (first, rest) = name
+            .split_once('.')
+            .map_or((name, None), |(a, b)| (a, Some(b)));
+        let found = names::get(&self.globals(), first)?;
+        let place = match rest {
+            Some(rest) if LIBRARIES.contains(&first) => {
+                names::get(found.as_table()?, rest)?;
+                format!("pdf-{name}")
+            }
+            None if LIBRARIES.contains(&first) => "6".to_owned(),
+            None if BASE.contains(&first) => format!("pdf-{name}"),
+            _ => return None,
+        };
+        let manual = "https://www.lua.org/manual/5.5/manual.html";
+        Some(format!("{name} is Lua's own: {manual}#{place}\n"))
     }
 
     /// The definition of a function, by its name as one would call it.
@@ -276,6 +325,12 @@ mod tests {
             ("", "Lua runs at once"),
             ("decode", "which one: "),
             ("three_way", "merge.three_way("),
+            (
+                "string.format",
+                "string.format is Lua's own: https://www.lua.org/manual/5.5/manual.html#pdf-string.format\n",
+            ),
+            ("table", "table is Lua's own: "),
+            ("pcall", "pcall is Lua's own: "),
         ] {
             let text = bench.evaluator.help(topic).unwrap();
             assert!(topic == "s" || text.starts_with(first), "{topic}: {text}");

@@ -6,8 +6,9 @@ mod evaluator;
 mod help;
 mod locals;
 mod names;
+mod statements;
 #[cfg(test)]
 mod testing;
 
 pub use complete::{Candidate, Completion};
-pub use evaluator::Evaluator;
+pub use evaluator::{Evaluator, Ran};

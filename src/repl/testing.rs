@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt;
-
 use super::Evaluator;
 use crate::lua::{Host, Output, Runtime, block_on};
 use crate::session::{Mode, Session};
@@ -40,10 +38,7 @@ impl Bench {
             let result = self.evaluator.eval(text).await;
             let runtime = self.evaluator.runtime();
             match result {
-                Ok(values) => {
-                    let shown: Vec<_> = values.iter().map(|value| runtime.show(value)).collect();
-                    Ok(shown.join(" "))
-                }
+                Ok(values) => Ok(runtime.show(&values).join(" ")),
                 Err(error) => Err(runtime.render(&error)),
             }
         })
@@ -52,16 +47,6 @@ impl Bench {
 
     pub(super) fn is_incomplete(&self, text: &str) -> bool {
         self.evaluator.is_incomplete(text)
-    }
-
-    /// Runs a function of the host that panics; whether the panic could be caught.
-    pub(super) fn panics(&self) -> bool {
-        self.evaluator.set_bug();
-        let eval = async {
-            let eval = std::panic::AssertUnwindSafe(self.evaluator.eval("pcall(bug)"));
-            eval.catch_unwind().await.is_err()
-        };
-        block_on(eval).unwrap()
     }
 }
 

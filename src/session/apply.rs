@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use super::Session;
 use super::check::{self, Expected, Stale, Versions};
-use super::execute::{Act, Ending, Options, Task, execute};
+use super::execute::{Act, Done, Ending, Options, Task, execute};
 use super::journal::{self, Log, Run, Work};
 use super::plan::{Plan, PlannedChange, Step};
 use super::resume::{earlier_run, open};
@@ -20,8 +20,8 @@ pub struct Apply {
     session: Session,
     plan: Plan,
     stores: Vec<Arc<dyn Store>>,
-    /// The steps that an interrupted run did already, with the tags of what they left.
-    done: HashMap<usize, Option<String>>,
+    /// The steps that are done: by an interrupted run, or by this one.
+    done: Done,
 }
 
 /// Whether a plan was followed.
@@ -89,20 +89,21 @@ impl Apply {
         let completed = earlier.as_ref().is_some_and(Run::is_complete);
         let (session, log) = session.going_on(settings, earlier, work)?;
         let stores = plan.stores.iter().map(|store| open(&session, store));
-        let mut apply = Self {
+        let apply = Self {
             stores: stores.collect::<Result<_>>()?,
             session,
             plan,
-            done: HashMap::new(),
+            done: Done::default(),
         };
         if let Some(log) = log {
-            apply.done = apply.done_before(&log).await?;
+            let done = apply.done_before(&log).await?;
+            *apply.done.lock() = done;
         }
         if completed && apply.remaining() > 0 {
             return Err(broken("its journal says that it was done, but not how"));
         }
         for (index, step) in apply.plan.steps.iter().enumerate() {
-            if !apply.done.contains_key(&index) {
+            if !apply.done.lock().contains_key(&index) {
                 let store = apply.store(step.store)?;
                 apply.session.permit(&*store, &Key::parse(&step.key)?)?;
             }
@@ -112,12 +113,17 @@ impl Apply {
 
     /// How many steps are still to be done.
     pub fn remaining(&self) -> usize {
-        self.plan.steps.len() - self.done.len()
+        self.plan.steps.len() - self.done.lock().len()
     }
 
     /// How many steps an earlier run did.
     pub fn done_before_now(&self) -> usize {
-        self.done.len()
+        self.done.lock().len()
+    }
+
+    /// The steps that are done by now, with the tags of what they left.
+    pub fn done(&self) -> HashMap<usize, Option<String>> {
+        self.done.lock().clone()
     }
 
     /// The session that does it.
@@ -136,8 +142,9 @@ impl Apply {
     /// Those of the stores.
     pub async fn check(&self) -> Result<Vec<Stale>> {
         let mut done = Versions::new();
+        let made = self.done();
         for (index, step) in self.plan.steps.iter().enumerate() {
-            if let (Some(tag), Some(store)) = (self.done.get(&index), self.stores.get(step.store)) {
+            if let (Some(tag), Some(store)) = (made.get(&index), self.stores.get(step.store)) {
                 done.insert(Place::of(&**store, &step.key), tag.clone());
             }
         }

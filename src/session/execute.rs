@@ -2,7 +2,7 @@
 //! each only if it finds what it expects.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinSet;
 
@@ -70,10 +70,22 @@ struct Run {
     observer: Arc<dyn Observer>,
 }
 
-/// Does tasks. `done` has what is done already.
+/// The tasks that are done, with the tags of what they left: those that were before, and each
+/// when it ends.
+#[derive(Default)]
+pub(super) struct Done(Mutex<HashMap<usize, Option<String>>>);
+
+impl Done {
+    /// A panic elsewhere can't leave it half-changed.
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<usize, Option<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does tasks, but for those that are done already.
 pub(super) async fn execute(
     tasks: Vec<Task>,
-    done: &HashMap<usize, Option<String>>,
+    done: &Done,
     options: &Options,
     observer: Arc<dyn Observer>,
 ) -> Vec<Ending> {
@@ -87,7 +99,7 @@ pub(super) async fn execute(
         failed: false,
         observer,
     };
-    for (index, tag) in done {
+    for (index, tag) in &*done.lock() {
         if let Some(result) = run.results.get_mut(*index) {
             *result = Some(Ending::Done(tag.clone()));
         }
@@ -102,7 +114,7 @@ pub(super) async fn execute(
             _ => None,
         };
         while !run.may_start(task.after, &target, source.as_ref(), options) {
-            run.next().await;
+            run.next(done).await;
         }
         if run.failed && !options.keep_going {
             break;
@@ -110,7 +122,7 @@ pub(super) async fn execute(
         run.start(index, task, target, source);
     }
     while !run.running.is_empty() {
-        run.next().await;
+        run.next(done).await;
     }
     let results = run.results.into_iter();
     results
@@ -170,7 +182,7 @@ impl Run {
         });
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self, done: &Done) {
         let Some(joined) = self.running.join_next().await else {
             return;
         };
@@ -191,6 +203,9 @@ impl Run {
             }
         }
         self.failed |= result.is_err();
+        if let Ok(tag) = &result {
+            done.lock().insert(index, tag.clone());
+        }
         self.results[index] = Some(match result {
             Ok(tag) => Ending::Done(tag),
             Err(error) => Ending::Failed(error),

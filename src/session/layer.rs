@@ -1,6 +1,6 @@
 //! The changes of a rehearsal, over all of its stores, and what they were computed from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +44,41 @@ pub(super) struct Recorded {
     /// What it was before.
     pub(super) before: Before,
     pub(super) deed: Deed,
+}
+
+/// The steps that are made, with the tags of what they left.
+pub(super) type Made = HashMap<usize, Option<String>>;
+
+impl Recorded {
+    /// The steps whose outcome it needs.
+    fn builds_on(&self) -> Vec<usize> {
+        let copied = match &self.deed {
+            Deed::Copy { step, .. } => *step,
+            _ => None,
+        };
+        self.before.step.into_iter().chain(copied).collect()
+    }
+
+    /// The same once others are made, and those that are left have these numbers.
+    fn behind(mut self, made: &Made, numbers: &[Option<usize>]) -> Self {
+        self.after = numbers.iter().take(self.after).flatten().count();
+        let number = |step: usize| numbers.get(step).copied().flatten();
+        if let Some(step) = self.before.step {
+            self.before.step = number(step);
+            if let Some(tag) = made.get(&step) {
+                self.before.tag = tag.clone().map(Tag);
+            }
+        }
+        if let Deed::Copy { step, version, .. } = &mut self.deed
+            && let Some(on) = *step
+        {
+            *step = number(on);
+            if let Some(tag) = made.get(&on) {
+                *version = tag.clone().map(Tag);
+            }
+        }
+        self
+    }
 }
 
 /// What a step found.
@@ -156,6 +191,53 @@ impl Layer {
         state.roots.clear();
         state.steps.clear();
         if let Some(sightings) = &self.sightings {
+            sightings.clear();
+        }
+    }
+
+    /// Takes steps out. Those that were `made` are in the stores now, under these tags, and what
+    /// was seen before them holds no more. Those at the `dropped` places are forgotten, with all
+    /// that builds on them.
+    pub(super) fn settle(&self, made: &Made, mut dropped: HashSet<Place>) {
+        let mut state = self.lock();
+        let steps = std::mem::take(&mut state.steps);
+        let is_lost = |step: &Recorded, dropped: &HashSet<Place>| {
+            let builds_on =
+                |on: &usize| !made.contains_key(on) && dropped.contains(&steps[*on].object.place);
+            step.builds_on().iter().any(builds_on)
+        };
+        for (index, step) in steps.iter().enumerate() {
+            if !made.contains_key(&index) && is_lost(step, &dropped) {
+                dropped.insert(step.object.place.clone());
+            }
+        }
+        let touched: HashSet<_> = steps.iter().map(|step| step.object.place.clone()).collect();
+        let mut numbers = Vec::with_capacity(steps.len());
+        for (index, step) in steps.into_iter().enumerate() {
+            let stays = !made.contains_key(&index) && !dropped.contains(&step.object.place);
+            numbers.push(stays.then_some(state.steps.len()));
+            if stays {
+                state.steps.push(step.behind(made, &numbers));
+            }
+        }
+        let left: HashSet<_> = state
+            .steps
+            .iter()
+            .map(|step| step.object.place.clone())
+            .collect();
+        for (root, changes) in &mut state.roots {
+            changes.retain(|full, change| {
+                if let Change::Written { step, .. } = change {
+                    *step = step.and_then(|step| numbers.get(step).copied().flatten());
+                }
+                let place = Place {
+                    root: root.clone(),
+                    prefix: full.clone(),
+                };
+                left.contains(&place) || !touched.contains(&place)
+            });
+        }
+        if let Some(sightings) = self.sightings.as_ref().filter(|_| !made.is_empty()) {
             sightings.clear();
         }
     }

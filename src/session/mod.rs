@@ -24,6 +24,7 @@ mod tally;
 mod undo;
 mod watched;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use apply::{Applied, Apply, Outcome};
@@ -217,6 +218,35 @@ impl Session {
             layer.clear();
         }
         self.notes.clear();
+    }
+
+    /// Takes those of the staged changes out that were made by applying the plan of this session,
+    /// by their numbers in it. What is left builds on them.
+    pub fn forget_made(&self, made: &HashMap<usize, Option<String>>) {
+        if let Some(layer) = &self.layer {
+            layer.settle(made, HashSet::new());
+        }
+    }
+
+    /// Forgets the staged changes of one object, named by its key or its URL, and those that build
+    /// on them. Gives how many that were.
+    pub fn unstage(&self, name: &str) -> usize {
+        let Some(layer) = &self.layer else {
+            return 0;
+        };
+        let plan = self.plan(Origin::default());
+        let is_it = |step: &plan::Step| {
+            let store = plan.stores.get(step.store);
+            let url =
+                store.map(|store| format!("{}/{}", store.url.trim_end_matches('/'), step.key));
+            step.key == name || url.is_some_and(|url| url == name)
+        };
+        let steps = plan.steps.iter().zip(layer.steps());
+        let named = steps.filter(|(step, _)| is_it(step));
+        let places = named.map(|(_, step)| step.object.place).collect();
+        let before = layer.completed();
+        layer.settle(&HashMap::new(), places);
+        before - layer.completed()
     }
 
     /// What a rehearsal would have done to the stores so far, in order; nothing in a direct run.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::execute::{Act, Ending, Options, Task, execute};
+use super::execute::{Act, Done, Ending, Options, Task, execute};
 use super::identify::{Finding, identify};
 use super::journal::{self, Kept, Log, Old, Run, State, Work, tag_of};
 use super::plan::Expects;
@@ -220,7 +220,7 @@ impl Undo {
             concurrency,
             keep_going: true,
         };
-        let mut endings = execute(tasks, &HashMap::new(), &options, observer).await;
+        let mut endings = execute(tasks, &Done::default(), &options, observer).await;
         endings.extend(self.done.values().cloned().map(Ending::Done));
         let mut outcome = Outcome::of(endings);
         outcome.conflicts.extend(conflicts);

@@ -1,9 +1,11 @@
 //! `kstate repl`, `kstate -e CODE`, and Lua on standard input.
 
+mod keeper;
+mod piped;
 mod staged;
 mod terminal;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,13 +14,14 @@ use super::Global;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::interrupts;
-use super::output::{LogFormat, show_operations};
+use super::output::show_operations;
 use super::permissions::ScriptGrants;
 use super::run::{ScriptRun, find, here, told};
 use crate::lua::{OpenPrompt, Runtime, ScriptError, Stop};
-use crate::repl::{Evaluator, command};
+use crate::repl::Evaluator;
 use crate::scripts;
 use crate::units;
+use keeper::Keeper;
 use staged::Staged;
 use terminal::Prompt;
 
@@ -28,8 +31,8 @@ const MEMORY: u64 = 1 << 30;
 /// Opens a prompt for Lua, as `kstate` alone does. Changes are staged: `:diff` and `:plan` show
 /// them, `:commit` makes them. `:help` tells the rest.
 ///
-/// Where standard input is no terminal, its statements are run one after the other, directly, up
-/// to the first that fails.
+/// Where standard input is no terminal, what is there is run directly: a script as one, anything
+/// else statement by statement, up to the first that fails.
 #[derive(Args)]
 pub(super) struct Repl {
     /// Make changes at once instead of staging them
@@ -90,37 +93,59 @@ impl Repl {
     }
 
     pub(super) fn run(self, context: &Arc<Context>) -> Result<u8, Failure> {
+        if self.code.is_none() && std::io::stdin().is_terminal() && !self.is_typed() {
+            let message = "standard output is no terminal, so there is no prompt";
+            return Err(Failure::refused(message).hint(
+                "`kstate < FILE` runs statements, at once; script(1) keeps a log of a terminal",
+            ));
+        }
         let run = ScriptRun::bounded(self.memory);
         let mut host = run.host("repl", "", context)?;
         "kstate repl".clone_into(&mut host.program);
         let io = host.io.clone();
         let is_typed = self.is_typed();
+        let staged = Staged::new(self.direct, self.is_dry_run);
+        let keeper = Keeper::new(context, is_typed && staged.waits());
+        host.on_stuck = {
+            let keeper = Arc::clone(&keeper);
+            Arc::new(move |_| {
+                tracing::error!(
+                    "it doesn't stop: it is inside one long call, such as a string match; ending the process"
+                );
+                keeper.end_process(Exit::INTERRUPTED);
+            })
+        };
         let ended = here(async {
             let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
             runtime.embed(scripts::module);
-            interrupts::stop_each(&io, runtime.stopper());
+            interrupts::stop_each(&io, runtime.stopper(), keeper.clone());
             let evaluator =
                 Evaluator::new(runtime).map_err(|error| told(&error, &error.to_string()))?;
+            if is_typed {
+                let mut prompt = Prompt::new(evaluator, staged, keeper)?;
+                let left = match &self.init {
+                    Some(name) => prompt.begin_with(name, &self.args).await?,
+                    None => None,
+                };
+                return match left {
+                    Some(code) => Ok(code),
+                    None => {
+                        prompt.greet();
+                        prompt.run().await
+                    }
+                };
+            }
             if let Some(name) = &self.init {
                 let source = find(name, context)?;
-                match ended(&evaluator, evaluator.load(&source, &self.args).await) {
-                    Ok(None) => {}
-                    Ok(Some(code)) => return Ok(code),
-                    Err(failure) if is_typed => {
-                        failure.report(LogFormat::Text);
-                    }
-                    Err(failure) => return Err(failure),
+                let loaded = evaluator.load(&source, &self.args).await;
+                match ended(&evaluator, loaded.map(|exit| exit.0))? {
+                    Exit::DONE => {}
+                    code => return Ok(code),
                 }
             }
             match &self.code {
                 Some(code) => one(&evaluator, "-e", code, context).await,
-                None if is_typed => {
-                    let staged = Staged::new(self.direct, self.is_dry_run);
-                    let mut prompt = Prompt::new(context, evaluator, staged)?;
-                    prompt.greet();
-                    prompt.run().await
-                }
-                None => statements(&evaluator, context, self.is_bare).await,
+                None => piped::run(&evaluator, context, self.is_bare).await,
             }
         });
         if ended.is_ok() && !is_typed {
@@ -140,9 +165,12 @@ pub(super) fn in_script(context: &Arc<Context>) -> Option<OpenPrompt> {
         let context = Arc::clone(&context);
         Box::pin(async move {
             let evaluator = Evaluator::with(runtime, globals);
-            let opened = Prompt::new(&context, evaluator, Staged::of_script());
-            let ended = match opened {
-                Ok(mut prompt) => prompt.run().await,
+            let keeper = Keeper::new(&context, false);
+            let ended = match Prompt::new(evaluator, Staged::of_script(), keeper) {
+                Ok(mut prompt) => {
+                    prompt.greet();
+                    prompt.run().await
+                }
                 Err(failure) => Err(failure),
             };
             match ended {
@@ -154,18 +182,15 @@ pub(super) fn in_script(context: &Arc<Context>) -> Option<OpenPrompt> {
     }))
 }
 
-/// How something ended: with an exit code that Lua asked for, or not at all.
-fn ended<T>(evaluator: &Evaluator, result: Result<T, ScriptError>) -> Result<Option<u8>, Failure> {
-    match result {
-        Ok(_) => Ok(None),
-        Err(error) => match error.stop() {
-            Some(Stop::Exit(code)) => Ok(Some(code)),
-            _ => Err(told(&error, &evaluator.runtime().render(&error))),
-        },
-    }
+/// The exit code of something: its own, or one that Lua asked for.
+fn ended(evaluator: &Evaluator, result: Result<u8, ScriptError>) -> Result<u8, Failure> {
+    result.or_else(|error| match error.stop() {
+        Some(Stop::Exit(code)) => Ok(code),
+        _ => Err(told(&error, &evaluator.runtime().render(&error))),
+    })
 }
 
-/// Runs a text and prints what it gives, as `print` does or as JSON.
+/// Runs a text and prints what it gives.
 async fn one(
     evaluator: &Evaluator,
     name: &str,
@@ -173,12 +198,25 @@ async fn one(
     context: &Context,
 ) -> Result<u8, Failure> {
     let printed = match evaluator.eval_as(name, text).await {
-        Ok(values) if values.is_empty() => Ok(()),
-        Ok(values) if context.json => print_json(evaluator, values),
-        Ok(values) => evaluator.runtime().print(&values),
+        Ok(values) => print(evaluator, values, context).map(|()| Exit::DONE),
         Err(error) => Err(error),
     };
-    Ok(ended(evaluator, printed)?.unwrap_or(Exit::DONE))
+    ended(evaluator, printed)
+}
+
+/// Prints values as `print` does, or as JSON.
+fn print(
+    evaluator: &Evaluator,
+    values: mlua::MultiValue,
+    context: &Context,
+) -> Result<(), ScriptError> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    if context.json {
+        return print_json(evaluator, values);
+    }
+    evaluator.runtime().print(&values)
 }
 
 fn print_json(evaluator: &Evaluator, values: mlua::MultiValue) -> Result<(), ScriptError> {
@@ -189,58 +227,6 @@ fn print_json(evaluator: &Evaluator, values: mlua::MultiValue) -> Result<(), Scr
         written.map_err(|error| ScriptError::new("other", format!("cannot print: {error}")))?;
     }
     Ok(())
-}
-
-/// Runs the statements on standard input up to the first that fails.
-async fn statements(
-    evaluator: &Evaluator,
-    context: &Context,
-    is_bare: bool,
-) -> Result<u8, Failure> {
-    // The lines before keep their place, so that errors name the right one.
-    let (mut lines, mut text, mut is_empty) = (0, String::new(), is_bare);
-    loop {
-        let read = std::io::stdin().read_line(&mut text).map_err(|error| {
-            Failure::new(Exit::FAILED, format!("cannot read standard input: {error}"))
-        })?;
-        if read == 0 && is_empty {
-            return Err(usage());
-        }
-        is_empty = false;
-        if lines == 0 && text.starts_with('#') {
-            "\n".clone_into(&mut text);
-        }
-        let is_over = read == 0;
-        if !is_over && evaluator.is_incomplete(&text) {
-            continue;
-        }
-        if let Some(command) = command::parse(&text) {
-            let (name, rest) = command.map_err(Failure::usage)?;
-            let shown = simple(evaluator, name, rest, context).await?;
-            std::io::stdout().write_all(shown.as_bytes())?;
-        } else if !text.trim().is_empty() {
-            let placed = "\n".repeat(lines) + text.trim_end_matches('\n');
-            let code = one(evaluator, "stdin", &placed, context).await?;
-            if code != Exit::DONE {
-                return Ok(code);
-            }
-        }
-        if is_over {
-            return Ok(Exit::DONE);
-        }
-        lines += text.matches('\n').count();
-        text.clear();
-    }
-}
-
-/// A command without arguments, where nobody types one: all commands.
-fn usage() -> Failure {
-    use clap::CommandFactory;
-    let mut stderr = std::io::stderr();
-    let help = super::Cli::command().render_help();
-    // Nobody is left to tell when standard error is gone.
-    let _ = write!(stderr, "{help}");
-    Failure::silent(Exit::USAGE)
 }
 
 /// A command of the prompt that needs no terminal; gives what it shows.
@@ -269,13 +255,8 @@ async fn simple(
             let words = shlex::split(rest).filter(|words| !words.is_empty());
             let words = words.ok_or_else(|| Failure::usage(":load SCRIPT [ARGS]"))?;
             let source = find(&words[0], context)?;
-            let code = match evaluator.load(&source, &words[1..]).await {
-                Ok(exit) => exit.0,
-                Err(error) => match error.stop() {
-                    Some(Stop::Exit(code)) => code,
-                    _ => return Err(failed(&error)),
-                },
-            };
+            let loaded = evaluator.load(&source, &words[1..]).await;
+            let code = ended(evaluator, loaded.map(|exit| exit.0))?;
             match code {
                 Exit::DONE => String::new(),
                 code => format!("exit code {code}\n"),
@@ -284,7 +265,7 @@ async fn simple(
         "store" => {
             let name = if rest.is_empty() { "state" } else { rest };
             let opened = runtime.open_store(name).and_then(|store| {
-                let shown = format!("s = {}\n", runtime.show(&store));
+                let shown = format!("s = {}\n", runtime.show([&store]).concat());
                 evaluator.set("s", store).map(|()| shown)
             });
             opened.map_err(|error| failed(&error))?
@@ -303,7 +284,7 @@ async fn simple(
 
 /// Values as the prompt shows them; empty when there are none.
 fn shown(runtime: &Runtime, values: &mlua::MultiValue) -> String {
-    let shown: Vec<_> = values.iter().map(|value| runtime.show(value)).collect();
+    let shown = runtime.show(values);
     if shown.is_empty() {
         return String::new();
     }

@@ -1,17 +1,17 @@
 //! Changes that wait to be made.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keeper::Keeper;
 use crate::cli::apply::told;
 use crate::cli::context::{Context, work};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::plan::staged as shown;
-use crate::lua::{Runtime, Stop};
+use crate::lua::Runtime;
 use crate::session::journal::{self, Work};
 use crate::session::plan::{Observed, Plan, file};
 use crate::session::{Applied, Apply, Stale};
@@ -65,13 +65,29 @@ impl Staged {
         Self::OfScript
     }
 
+    /// Whether changes wait to be made.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Waiting)
+    }
+
     /// What happens to writes, in a few words.
-    pub(super) fn explanation(&self) -> &'static str {
+    fn explanation(&self) -> &'static str {
         match self {
             Self::Waiting => "changes are staged until :commit",
             Self::Rehearsed => "nothing is written (--dry-run)",
             Self::Direct | Self::OfScript => "changes are made at once",
         }
+    }
+
+    /// What somebody should know who is at the prompt for the first time.
+    pub(super) fn greeting(&self) -> String {
+        if matches!(self, Self::OfScript) {
+            return "a prompt in the middle of the script: Ctrl-D goes on with it; what is written is \
+                    the script's\n"
+                .to_owned();
+        }
+        let (version, writes) = (env!("CARGO_PKG_VERSION"), self.explanation());
+        format!("kstate {version}; {writes}; :help tells more, Ctrl-D leaves\n")
     }
 
     pub(super) fn prompt(&self, context: &Context) -> String {
@@ -81,16 +97,6 @@ impl Staged {
             (Self::Waiting | Self::Rehearsed, 0) => "kstate> ".to_owned(),
             (Self::Waiting | Self::Rehearsed, staged) => format!("kstate ({staged} staged)> "),
         }
-    }
-
-    /// What to ask somebody who leaves.
-    pub(super) fn question(&self, context: &Context) -> Option<String> {
-        let staged = context.session.staged();
-        let asks = matches!(self, Self::Waiting) && staged > 0;
-        asks.then(|| {
-            let changes = count(staged as u64, "staged change");
-            format!("{changes} would be lost: (c)ommit, (d)rop or (s)tay? ")
-        })
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -120,37 +126,29 @@ impl Staged {
         ))
     }
 
-    pub(super) fn drop_all(&self, context: &Context) -> Result<String, Failure> {
+    /// Forgets all changes, or those of one object.
+    pub(super) fn forget(&self, context: &Context, name: &str) -> Result<String, Failure> {
         self.check()?;
-        let changes = count(context.session.staged() as u64, "change");
-        context.session.forget();
+        let session = &context.session;
+        let dropped = if name.is_empty() {
+            let all = session.staged();
+            session.forget();
+            all
+        } else {
+            session.unstage(name)
+        };
+        if dropped == 0 && !name.is_empty() {
+            let message = format!("nothing is staged for '{name}'");
+            return Err(Failure::usage(message).hint(":plan shows what is"));
+        }
+        let changes = count(dropped as u64, "change");
         Ok(format!("{changes} dropped\n"))
     }
 
-    /// Saves what would be lost, where nobody can be asked.
-    pub(super) fn keep(&self, context: &Context) {
-        if self.question(context).is_none() {
-            return;
-        }
-        match kept(context, &plan(context)) {
-            Ok(Some(path)) => {
-                tracing::warn!(
-                    "the staged changes are kept; do them with: kstate apply {}",
-                    path.display()
-                );
-            }
-            Ok(None) => {
-                tracing::warn!("the staged changes are lost: there is no HOME to keep them in");
-            }
-            Err(failure) => tracing::warn!("the staged changes are lost: {}", failure.message()),
-        }
-    }
-
-    /// Makes the staged changes. What can't be made is kept as a plan that `kstate apply` goes on
-    /// with.
+    /// Makes the staged changes. What can't be made stays staged.
     pub(super) async fn commit(
         &self,
-        context: &Arc<Context>,
+        keeper: &Keeper,
         runtime: &Runtime,
         ask: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String, Failure> {
@@ -160,87 +158,99 @@ impl Staged {
                 "nothing is written in a dry run (--dry-run)",
             ));
         }
-        let mut plan = plan(context);
+        let mut plan = plan(keeper.context());
         if plan.is_empty() {
             return Ok("nothing is staged\n".to_owned());
         }
         loop {
-            match attempt(context, runtime, plan.clone()).await? {
-                Committed::Done => {
-                    context.session.forget();
-                    return Ok(String::new());
-                }
-                Committed::Not(stale) => {
-                    for Stale { store, key, how } in &stale {
-                        tracing::warn!("{store}/{key} {how}");
-                    }
-                    let changed = count(stale.len() as u64, "object");
-                    tracing::warn!(
-                        "{changed} that you looked at changed since; what you write is still checked"
-                    );
-                    if !ask("Commit all the same?") {
-                        return Err(Failure::new(
-                            Exit::CONFLICT,
-                            "nothing was written; the changes are still staged",
-                        )
-                        .hint(":drop them and look again"));
-                    }
-                    plan.observed = Observed::default();
+            let stale = attempt(keeper, runtime, plan.clone()).await?;
+            if stale.is_empty() {
+                return Ok(String::new());
+            }
+            for Stale { store, key, how } in &stale {
+                tracing::warn!("{store}/{key} {how}");
+            }
+            let changed = count(stale.len() as u64, "object");
+            tracing::warn!(
+                "{changed} that you looked at changed since; what you write is still checked"
+            );
+            if !ask("Commit all the same?") {
+                return Err(Failure::new(
+                    Exit::CONFLICT,
+                    "nothing was written; the changes are still staged",
+                )
+                .hint(":drop them and look again"));
+            }
+            plan.observed = Observed::default();
+        }
+    }
+}
+
+/// Makes the changes of a plan. Gives what is no longer as it was seen: then nothing was written.
+async fn attempt(keeper: &Keeper, runtime: &Runtime, plan: Plan) -> Result<Vec<Stale>, Failure> {
+    let context = Arc::clone(keeper.context());
+    keeper.begin(&plan)?;
+    let prepared = {
+        let context = Arc::clone(&context);
+        until_stopped(runtime, async move { prepare(&context, plan).await }).await
+    };
+    let apply = match prepared {
+        Ok(apply) => Arc::new(apply),
+        Err(failure) => {
+            keeper.end();
+            return Err(unwritten(failure));
+        }
+    };
+    let result = {
+        let (context, apply) = (Arc::clone(&context), Arc::clone(&apply));
+        until_stopped(runtime, async move {
+            let applied = apply.run(CONCURRENCY, LOCK_WAIT, Arc::new(()));
+            match context.concluding(apply.session(), applied).await? {
+                Applied::Not(stale) => Ok(stale),
+                Applied::Done(outcome) => {
+                    told(&outcome, &[], apply.session().journal_id(), &context)?;
+                    Ok(Vec::new())
                 }
             }
-        }
-    }
-}
-
-/// What came of a commit.
-enum Committed {
-    Done,
-    /// Nothing was written: this is no longer as it was seen.
-    Not(Vec<Stale>),
-}
-
-async fn attempt(
-    context: &Arc<Context>,
-    runtime: &Runtime,
-    plan: Plan,
-) -> Result<Committed, Failure> {
-    let path = kept(context, &plan)?;
-    let io = runtime.host().io;
-    let mut task = {
-        let context = Arc::clone(context);
-        io.spawn(async move { apply(&context, plan).await })
+        })
+        .await
     };
-    let waiting = async { Ok((&mut task).await) };
-    let result = match runtime.stoppable(waiting).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(Failure::new(
-            Exit::FAILED,
-            format!("a bug in kstate: {panic}"),
-        )),
-        Err(stopped) => {
-            task.abort();
-            // Its locks are given back, and its journal is closed.
-            let _ = task.await;
-            let is_ours = matches!(stopped.stop(), Some(Stop::Cancelled));
-            let message = if is_ours { "interrupted" } else { "stopped" };
-            Err(Failure::new(Exit::INTERRUPTED, message))
-        }
-    };
-    match (&result, path) {
-        (Ok(_), Some(path)) => remove(&path),
-        // Some of it may be done: what is shown from now on is what there is.
-        (Err(_), Some(path)) => {
+    let made = apply.done();
+    let failure = match result {
+        Ok(stale) if stale.is_empty() => {
             context.session.forget();
-            return result.map_err(|failure| {
-                failure.and_hint(format!("go on with: kstate apply {}", path.display()))
-            });
+            keeper.end();
+            return Ok(stale);
         }
-        (_, None) => {}
+        Ok(stale) => {
+            keeper.end();
+            return Ok(stale);
+        }
+        Err(failure) => failure,
+    };
+    // Only the journal can tell what was just being written.
+    let is_cut = failure.code() == Exit::INTERRUPTED && apply.session().journal_id().is_some();
+    if is_cut && keeper.has_file() {
+        context.session.forget();
+        let path = keeper.end_with_file().unwrap_or_default();
+        return Err(failure.and_hint(format!("go on with: kstate apply {}", path.display())));
     }
-    result
+    keeper.end();
+    if made.is_empty() {
+        return Err(unwritten(failure));
+    }
+    context.session.forget_made(&made);
+    let left = count(context.session.staged() as u64, "change");
+    Err(failure.hint(format!(
+        "{left} still staged: :plan shows what, :commit tries again, :drop KEY forgets one object's"
+    )))
 }
 
-async fn apply(context: &Context, plan: Plan) -> Result<Committed, Failure> {
+fn unwritten(failure: Failure) -> Failure {
+    failure.and_hint("nothing was written, and all is still staged; :drop KEY forgets one object's")
+}
+
+async fn prepare(context: &Context, plan: Plan) -> Result<Apply, Failure> {
     let settings = context.journal.clone().map(|settings| journal::Settings {
         keep: context.wants_journal,
         ..settings
@@ -250,18 +260,32 @@ async fn apply(context: &Context, plan: Plan) -> Result<Committed, Failure> {
         ..work()
     };
     let direct = context.session.directly();
-    let apply = Apply::prepare(&direct, settings.as_ref(), plan, work).await?;
-    let applied = apply.run(CONCURRENCY, LOCK_WAIT, Arc::new(()));
-    match context.concluding(apply.session(), applied).await? {
-        Applied::Not(stale) => Ok(Committed::Not(stale)),
-        Applied::Done(outcome) => {
-            told(&outcome, &[], apply.session().journal_id(), context)?;
-            Ok(Committed::Done)
+    Ok(Apply::prepare(&direct, settings.as_ref(), plan, work).await?)
+}
+
+/// Does something on the threads for I/O until it ends or is stopped.
+async fn until_stopped<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let mut task = runtime.host().io.spawn(work);
+    let waiting = async { Ok((&mut task).await) };
+    match runtime.stoppable(waiting).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Failure::new(
+            Exit::FAILED,
+            format!("a bug in kstate: {panic}"),
+        )),
+        Err(_) => {
+            task.abort();
+            // Its locks are given back, and its journal is closed.
+            let _ = task.await;
+            Err(Failure::new(Exit::INTERRUPTED, "interrupted"))
         }
     }
 }
 
-fn plan(context: &Context) -> Plan {
+pub(super) fn plan(context: &Context) -> Plan {
     let session = &context.session;
     session.plan(session.origin("repl", "", Vec::new()))
 }
@@ -271,37 +295,4 @@ fn text(plan: &Plan, full: bool) -> String {
         return "nothing is staged\n".to_owned();
     }
     shown(plan, full, output::color(&io::stdout()))
-}
-
-/// Saves a plan among the user's state until it is done; `None` without a home folder.
-fn kept(context: &Context, plan: &Plan) -> Result<Option<PathBuf>, Failure> {
-    let Some(journals) = journal::Settings::folder(context.env()) else {
-        return Ok(None);
-    };
-    let folder = journals.with_file_name("staged");
-    private_folder(&folder).map_err(|error| {
-        Failure::new(
-            Exit::FAILED,
-            format!("cannot make {}: {error}", folder.display()),
-        )
-    })?;
-    let path = folder.join(format!("{}.plan", plan.origin.id));
-    file::save(plan, &path, &file::Recipients::default())?;
-    Ok(Some(path))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the prompt's own file")]
-fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(
-            "{} is done and could not be removed: {error}",
-            path.display()
-        );
-    }
-}
-
-/// Makes a folder that only the user sees, unless it is there.
-pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(folder)
 }

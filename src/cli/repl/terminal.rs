@@ -13,14 +13,16 @@ use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper, Highlighter, Hinter};
 
+use super::keeper::Keeper;
 use super::staged::{Left, Staged};
-use super::{shown, simple, told};
-use crate::cli::context::Context;
+use super::{find, shown, simple, told};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::interrupts::remember_terminal;
 use crate::cli::output::LogFormat;
-use crate::lua::Stop;
+use crate::lua::{ScriptError, Stop};
 use crate::repl::{Evaluator, command};
 use crate::session::journal;
+use crate::text::count;
 
 /// So many entries are kept.
 const HISTORY: usize = 10_000;
@@ -63,7 +65,7 @@ impl Validator for Lua {
 
 /// A person at a terminal.
 pub(super) struct Prompt {
-    context: Arc<Context>,
+    keeper: Arc<Keeper>,
     evaluator: Rc<Evaluator>,
     editor: Editor<Lua, FileHistory>,
     history: Option<PathBuf>,
@@ -78,10 +80,11 @@ enum Next {
 
 impl Prompt {
     pub(super) fn new(
-        context: &Arc<Context>,
         evaluator: Evaluator,
         staged: Staged,
+        keeper: Arc<Keeper>,
     ) -> Result<Self, Failure> {
+        remember_terminal();
         let cannot = |error: ReadlineError| {
             Failure::new(Exit::FAILED, format!("cannot use the terminal: {error}"))
         };
@@ -95,14 +98,14 @@ impl Prompt {
         let mut editor = Editor::with_config(config).map_err(cannot)?;
         let evaluator = Rc::new(evaluator);
         editor.set_helper(Some(Lua(Rc::clone(&evaluator))));
-        let journals = journal::Settings::folder(context.env());
+        let journals = journal::Settings::folder(keeper.context().env());
         let history = journals.map(|journals| journals.with_file_name("repl_history"));
         if let Some(history) = &history {
             // There is none before the first entry.
             let _ = editor.load_history(history);
         }
         Ok(Self {
-            context: Arc::clone(context),
+            keeper,
             evaluator,
             editor,
             history,
@@ -112,20 +115,43 @@ impl Prompt {
 
     /// What somebody should know who opens it for the first time.
     pub(super) fn greet(&self) {
-        let version = env!("CARGO_PKG_VERSION");
-        let writes = self.staged.explanation();
-        say(&format!(
-            "kstate {version}; {writes}; :help tells more, Ctrl-D leaves\n"
-        ));
+        say(&self.staged.greeting());
+    }
+
+    /// Runs a script first. Its exit code, when it asked for one and the person doesn't stay.
+    pub(super) async fn begin_with(
+        &mut self,
+        name: &str,
+        args: &[String],
+    ) -> Result<Option<u8>, Failure> {
+        let source = find(name, self.keeper.context())?;
+        match self.evaluator.load(&source, args).await {
+            Ok(exit) if exit.0 == Exit::DONE => {}
+            Ok(exit) => say(&format!("exit code {}\n", exit.0)),
+            Err(error) => {
+                if let Some(Stop::Exit(code)) = error.stop() {
+                    return Ok(match self.leave(code).await {
+                        Next::Leave(code) => Some(code),
+                        Next::Stay => None,
+                    });
+                }
+                self.complain(&error);
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn run(&mut self) -> Result<u8, Failure> {
         loop {
-            let prompt = self.staged.prompt(&self.context);
-            let next = match self.editor.readline(&prompt) {
+            if let Some(code) = self.keeper.asked() {
+                self.keeper.keep();
+                return Ok(code);
+            }
+            let prompt = self.staged.prompt(self.keeper.context());
+            let next = match self.read(&prompt) {
                 Ok(line) if line.trim().is_empty() => continue,
                 Ok(line) => {
-                    self.keep(&line);
+                    self.remember(&line);
                     let entry = std::panic::AssertUnwindSafe(self.entry(&line));
                     entry.catch_unwind().await.unwrap_or_else(|_| {
                         complain("this is a bug in kstate; the prompt goes on");
@@ -136,7 +162,7 @@ impl Prompt {
                 Err(ReadlineError::Interrupted) => continue,
                 Err(ReadlineError::Eof) => self.leave(Exit::DONE).await,
                 Err(error) => {
-                    self.staged.keep(&self.context);
+                    self.keeper.keep();
                     let message = format!("cannot read from the terminal: {error}");
                     return Err(Failure::new(Exit::FAILED, message));
                 }
@@ -147,15 +173,21 @@ impl Prompt {
         }
     }
 
+    /// Waits for a line. Its time is the person's, not the script's.
+    fn read(&mut self, prompt: &str) -> rustyline::Result<String> {
+        let _held = self.evaluator.runtime().stopper().hold();
+        self.editor.readline(prompt)
+    }
+
     /// Puts an entry into the history.
-    fn keep(&mut self, line: &str) {
+    fn remember(&mut self, line: &str) {
         let added = self.editor.add_history_entry(line);
         let Some(history) = self.history.as_ref().filter(|_| matches!(added, Ok(true))) else {
             return;
         };
         let folder = history
             .parent()
-            .map_or(Ok(()), super::staged::private_folder);
+            .map_or(Ok(()), super::keeper::private_folder);
         let folder = folder.map_err(ReadlineError::Io);
         if let Err(error) = folder.and_then(|()| self.editor.append_history(history)) {
             tracing::warn!(
@@ -175,12 +207,10 @@ impl Prompt {
                 Ok(values) => Ok(shown(self.evaluator.runtime(), &values)),
                 Err(error) => match error.stop() {
                     Some(Stop::Exit(code)) => return self.leave(code).await,
-                    Some(Stop::Cancelled) => {
-                        // The terminal shows ^C.
-                        say("\n");
-                        Err(Failure::new(Exit::INTERRUPTED, "interrupted"))
+                    _ => {
+                        self.complain(&error);
+                        return Next::Stay;
                     }
-                    _ => Err(told(&error, &self.evaluator.runtime().render(&error))),
                 },
             },
         };
@@ -193,18 +223,29 @@ impl Prompt {
         Next::Stay
     }
 
+    /// Shows what Lua raised.
+    fn complain(&self, error: &ScriptError) {
+        let failure = if error.stop() == Some(Stop::Cancelled) {
+            // The terminal shows ^C.
+            say("\n");
+            Failure::new(Exit::INTERRUPTED, "interrupted")
+        } else {
+            told(error, &self.evaluator.runtime().render(error))
+        };
+        failure.report(LogFormat::Text);
+    }
+
     async fn command(&mut self, name: &str, rest: &str) -> Result<String, Failure> {
-        let context = Arc::clone(&self.context);
+        let context = Arc::clone(self.keeper.context());
         match name {
             "diff" => self.staged.diff(&context),
             "plan" => self.staged.plan(&context, rest),
-            "drop" => self.staged.drop_all(&context),
+            "drop" => self.staged.forget(&context, rest),
             "commit" => {
                 let (staged, editor) = (&self.staged, &mut self.editor);
                 let mut ask = |question: &str| agrees(editor, question);
-                staged
-                    .commit(&context, self.evaluator.runtime(), &mut ask)
-                    .await
+                let runtime = self.evaluator.runtime();
+                staged.commit(&self.keeper, runtime, &mut ask).await
             }
             _ => simple(&self.evaluator, name, rest, &context).await,
         }
@@ -212,11 +253,12 @@ impl Prompt {
 
     /// Leaves, unless there are changes that would be lost.
     async fn leave(&mut self, code: u8) -> Next {
-        let question = self.staged.question(&self.context);
-        let Some(question) = question else {
+        let staged = self.keeper.staged();
+        if staged == 0 {
             return Next::Leave(code);
-        };
-        let context = Arc::clone(&self.context);
+        }
+        let changes = count(staged as u64, "staged change");
+        let question = format!("{changes} would be lost: (c)ommit, (d)rop or (s)tay? ");
         match self.answer(&question) {
             Left::Commit => match self.command("commit", "").await {
                 Ok(shown) => {
@@ -231,14 +273,14 @@ impl Prompt {
             Left::Drop => Next::Leave(code),
             Left::Stay => Next::Stay,
             Left::Gone => {
-                self.staged.keep(&context);
-                Next::Leave(code)
+                self.keeper.keep();
+                Next::Leave(self.keeper.asked().unwrap_or(code))
             }
         }
     }
 
     fn answer(&mut self, question: &str) -> Left {
-        match self.editor.readline(question) {
+        match self.read(question) {
             Ok(answer) => Left::of(&answer),
             Err(ReadlineError::Interrupted) => Left::Stay,
             Err(_) => Left::Gone,

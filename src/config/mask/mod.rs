@@ -304,6 +304,10 @@ mod tests {
                 "h: \"Authorization: Bearer <hidden>\"",
             ),
             (
+                "authorization: bearer abc, Authorization: Basic YTpi; a basic thing",
+                "authorization: bearer <hidden>, Authorization: Basic <hidden>; a basic thing",
+            ),
+            (
                 "k: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t== x",
                 "k: <hidden> x",
             ),

@@ -101,15 +101,27 @@ pub(super) fn mask_url_password(mut line: String) -> String {
 /// `Authorization: Bearer …`.
 pub(super) fn mask_bearer(mut line: String) -> String {
     for word in ["Bearer ", "Basic "] {
-        let Some(at) = line.find(word).map(|at| at + word.len()) else {
-            continue;
-        };
-        let end = line[at..]
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "+/=._-".contains(c)))
-            .map_or(line.len(), |end| at + end);
-        if end - at >= 16 {
-            line.replace_range(at..end, HIDDEN);
+        let mut from = 0;
+        while let Some(start) = find_ignoring_case(&line[from..], word).map(|at| from + at) {
+            let at = start + word.len();
+            let end = line[at..]
+                .find(|c: char| !(c.is_ascii_alphanumeric() || "+/=._-~".contains(c)))
+                .map_or(line.len(), |end| at + end);
+            let before = line[..start].trim_end_matches([' ', ':', '=', '"', '\'', '\\']);
+            let is_header = before.to_ascii_lowercase().ends_with("authorization");
+            // Elsewhere it may be a sentence.
+            let is_token = end - at >= 16 && line[start..].starts_with(word);
+            from = end;
+            if is_token || is_header && end > at {
+                line.replace_range(at..end, HIDDEN);
+                from = at + HIDDEN.len();
+            }
         }
     }
     line
+}
+
+fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    lower.find(&word.to_ascii_lowercase())
 }

@@ -9,7 +9,7 @@ use mlua::AnyUserData;
 use super::{Candidate, Completion, matching};
 use crate::lua::Host;
 use crate::repl::Evaluator;
-use crate::store::registry::KINDS;
+use crate::store::registry::{KINDS, is_ours};
 use crate::store::{Entry, ListOptions, Store, StoreUrl, is_reserved};
 
 /// How long somebody who pressed Tab waits.
@@ -79,8 +79,12 @@ fn names_at(host: &Host, folder: &str, begin: &str) -> Vec<Candidate> {
     }
 }
 
-/// The names in a folder of a store that begin so; none where they can't be had in time.
+/// The names in a folder of a store that begin so; none where they can't be had in time, or only by
+/// running somebody's code: a backend in Lua may do anything when it is opened.
 fn names_in(host: &Host, url: StoreUrl, below: &str, begin: &str) -> Vec<Candidate> {
+    if !is_ours(&url.scheme) {
+        return Vec::new();
+    }
     let (send, receive) = mpsc::sync_channel(1);
     let session = std::sync::Arc::clone(&host.session);
     let (below, begin) = (below.to_owned(), begin.to_owned());
@@ -111,7 +115,15 @@ async fn list(store: &dyn Store, below: &str, begin: &str) -> Vec<Candidate> {
     });
     while let Some(Ok(entry)) = listing.next().await {
         let name = entry.name().strip_prefix(&folder).unwrap_or_default();
-        if !name.starts_with(begin) && name > begin || names.len() == MOST {
+        if !name.starts_with(begin) && name > begin {
+            break;
+        }
+        if names.len() == MOST {
+            // Nothing is put in that the names which were not asked for may not begin with.
+            names.push(Candidate {
+                text: begin.to_owned(),
+                shown: "… more".to_owned(),
+            });
             break;
         }
         let is_object = !matches!(entry, Entry::Foreign { .. });

@@ -48,6 +48,15 @@ pub(super) fn place(text: &str) -> (usize, Place) {
         }
         return (cut.start + 1, argument(&words));
     }
+    let gap = words.last().map_or(0, |word| word.span.end);
+    // Between words there is nothing but space and comments.
+    if text[gap..]
+        .rsplit('\n')
+        .next()
+        .is_some_and(|line| line.contains("--"))
+    {
+        return (text.len(), Place::Nothing);
+    }
     let (before, start) = match words.split_last() {
         Some((last, before)) if is_name(last) && last.span.end == text.len() => {
             (before, last.span.start)

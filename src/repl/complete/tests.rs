@@ -117,6 +117,22 @@ fn store_paths_are_completed_with_what_is_staged_and_no_plan_depends_on_it() {
 }
 
 #[test]
+fn a_listing_that_was_cut_leaves_no_name_out() {
+    let bench = Bench::new();
+    bench
+        .eval(
+            "s = store.open('memfs://many')
+             for i = 1, 1200 do s:write(('a/k%04d'):format(i), '') end",
+        )
+        .unwrap();
+    let found = bench.evaluator.complete("s:read('a/k", 11).candidates;
+    assert_eq!(found.len(), 1001);
+    let last = found.last().unwrap();
+    assert_eq!((last.text.as_str(), last.shown.as_str()), ("k", "… more"));
+    assert_eq!(listed(&bench, "s:read('a/k11|").len(), 100);
+}
+
+#[test]
 fn places_are_told_apart() {
     for (text, start, shown) in [
         ("a.b", 2, "Field"),

@@ -1,8 +1,10 @@
 //! `kstate repl` at a terminal, `kstate -e` and Lua on standard input.
 
+mod ending;
 mod piped;
 mod screen;
 mod staging;
+mod stores;
 mod terminal;
 
 use std::net::TcpListener;
@@ -217,6 +219,11 @@ fn a_script_can_be_looked_into_while_it_runs() {
     );
     let script = desk.arg("script.lua");
     let mut person = Person::at(&desk, &["run", &script]);
+    let screen = person.screen();
+    assert!(
+        screen.starts_with("a prompt in the middle of the script: Ctrl-D goes on"),
+        "{screen}"
+    );
     assert_eq!(person.enter("n, seen")[0], "5       { count = 1 }");
     for _ in 0..2 {
         person.press("print('begun') while true do end\r");

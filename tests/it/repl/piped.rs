@@ -47,6 +47,39 @@ fn statements_are_run_up_to_the_first_that_fails() {
 }
 
 #[test]
+fn a_script_runs_as_one_and_anything_else_line_by_line() {
+    let desk = Desk::new();
+    for (input, code, stdout) in [
+        ("x = 1\nx\n", 0, "1\n"),
+        (
+            "x = ('a')\n  :rep(2)\n  :upper()\nx\n  .. 'b'\n",
+            0,
+            "AAb\n",
+        ),
+        ("f = print\nf\n(1)\n1 +\n2\n", 0, "1\n3\n"),
+        (
+            "local code = 5\nreturn { summary = 'x', flags = {}, main = function() print('ran') return code end }\n",
+            5,
+            "ran\n",
+        ),
+        (
+            "#!/usr/bin/env kstate\nlocal j = kstate.json\nj.encode({})\nprint(1)\n",
+            0,
+            "1\n",
+        ),
+        ("local j = kstate.json\nj.encode({ 1 })\n", 0, "[1]\n"),
+        (
+            "local x <close> = setmetatable({}, { __close = function() print('closed') end })\nprint('works')\n",
+            0,
+            "works\nclosed\n",
+        ),
+    ] {
+        let ended = piped(&desk, &[], input).with(code);
+        assert_eq!(ended.stdout, stdout, "{input}");
+    }
+}
+
+#[test]
 fn nothing_at_all_shows_what_there_is() {
     let desk = Desk::new();
     let ended = desk.run(&[]).with(2);

@@ -141,7 +141,48 @@ fn what_somebody_else_changed_is_never_overwritten() {
     person.press("y\r");
     let shown = person.prompt().join("\n");
     assert_eq!(desk.read("state/other"), "theirs", "{shown}");
-    assert!(shown.contains("go on with: kstate apply "), "{shown}");
+    assert!(
+        shown.contains("nothing was written, and all is still staged"),
+        "{shown}"
+    );
+    assert_eq!(desk.tree(".local/state/kstate/staged").len(), 0);
+}
+
+#[test]
+fn what_a_commit_leaves_stays_staged_and_one_object_blocks_no_others() {
+    for has_home in [true, false] {
+        let desk = desk();
+        desk.write("state/theirs", "1");
+        let mut command = desk.kstate(&["repl"]);
+        if !has_home {
+            command.env_remove("HOME");
+        }
+        let mut person = Person::running(&desk, &command);
+        person.enter(&format!("s = store.open('{}')", desk.arg("state")));
+        person.enter("s:write('first', '1') and nil");
+        person.enter("s:write('theirs', 'mine') and nil");
+        person.enter("s:write('first', '2') and nil");
+        person.enter("s:write('last', '1') and nil");
+        desk.write("state/theirs", "22");
+        person.press(":commit\r");
+        person.sees("Commit all the same? [y/N]");
+        person.press("y\r");
+        let shown = person.prompt().join("\n");
+        assert!(shown.contains("1 done, 3 not"), "{shown}");
+        assert!(shown.contains("3 changes still staged"), "{shown}");
+        assert_eq!(desk.read("state/first"), "1");
+        assert!(!desk.path("state/last").exists());
+        assert_eq!(person.enter("s:read('first')")[0], "\"2\"");
+        assert_eq!(
+            person.enter(":drop theirs"),
+            ["1 change dropped", "kstate (2 staged)>"]
+        );
+        let shown = person.enter(":commit").join("\n");
+        assert_eq!(desk.read("state/first"), "2", "{shown}");
+        assert_eq!(desk.read("state/last"), "1", "{shown}");
+        assert_eq!(desk.read("state/theirs"), "22");
+        assert_eq!(desk.tree(".local/state/kstate/staged").len(), 0);
+    }
 }
 
 #[test]

@@ -28,13 +28,24 @@ impl Person {
 
     /// Starts a command, and waits for a prompt.
     pub(super) fn running(desk: &Desk, command: &Command) -> Self {
+        let mut person = Self::typed(desk, command);
+        person.wait(|screen| is_prompt(&screen.current()));
+        person.row = person.seen.0.lock().expect("no panic").row;
+        person
+    }
+
+    /// Starts a command.
+    pub(super) fn typed(desk: &Desk, command: &Command) -> Self {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words = words.map(|word| word.to_str().expect("UTF-8"));
         let line = shlex::try_join(words).expect("no NUL");
         let tty = shlex::try_quote(&desk.arg("tty"))
             .expect("no NUL")
             .into_owned();
-        let line = format!("stty rows 24 cols 80; tty > {tty}; exec {line}");
+        let pid = shlex::try_quote(&desk.arg("pid"))
+            .expect("no NUL")
+            .into_owned();
+        let line = format!("stty rows 24 cols 80; tty > {tty}; echo $$ > {pid}; exec {line}");
         let mut script = Command::new("script");
         script
             .args([
@@ -74,15 +85,31 @@ impl Person {
                 }
             }
         });
-        let mut person = Self {
+        Self {
             child,
             keys,
             seen,
             row: 0,
-        };
-        person.wait(|screen| is_prompt(&screen.current()));
-        person.row = person.seen.0.lock().expect("no panic").row;
-        person
+        }
+    }
+
+    /// Sends a signal to kstate.
+    pub(super) fn signal(&self, desk: &Desk, signal: &str) {
+        let pid = desk.read("pid");
+        let sent = Command::new("kill")
+            .args(["-s", signal, pid.trim()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Closes the terminal, and waits for the end of kstate.
+    pub(super) fn hang_up(&mut self, desk: &Desk) {
+        self.child.kill().expect("it runs");
+        let pid = desk.read("pid");
+        let waited = Command::new("tail")
+            .args(["--pid", pid.trim(), "-s", "0.02", "-f", "/dev/null"])
+            .status();
+        assert!(waited.expect("tail runs").success());
     }
 
     /// Presses keys.
