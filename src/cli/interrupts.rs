@@ -70,7 +70,7 @@ pub(super) trait Parting: Send + Sync + 'static {
 /// Ctrl-C stops what is typed at a prompt, each time; a second one ends the process when the first
 /// hasn't helped yet. A request to terminate, or a terminal that is closed, stops it too and ends
 /// the prompt.
-pub(super) fn stop_each(io: &Handle, stopper: Stopper, parting: Arc<dyn Parting>) {
+pub(super) fn stop_each(io: &Handle, stopper: &Stopper, parting: &Arc<dyn Parting>) {
     use tokio::signal::unix::{SignalKind, signal};
     let caught = {
         // A line editor puts back what it found, so they must be caught before it begins.
@@ -91,7 +91,7 @@ pub(super) fn stop_each(io: &Handle, stopper: Stopper, parting: Arc<dyn Parting>
                 continue;
             }
         };
-        let (stopper, parting) = (stopper.clone(), Arc::clone(&parting));
+        let (stopper, parting) = (stopper.clone(), Arc::clone(parting));
         let is_ending = Arc::clone(&is_ending);
         io.spawn(async move {
             while signal.recv().await.is_some() {

@@ -294,7 +294,7 @@ impl Printer {
         let masked = mask(text);
         // All but the bytes in which a character goes on.
         let more = tail.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-        self.cut(&masked, self.limits.text, more, |text| {
+        Self::cut(&masked, self.limits.text, more, |text| {
             quoted(text.as_bytes())
         })
     }
@@ -306,17 +306,17 @@ impl Printer {
         }
         let (head, tail) = searched(text.as_bytes());
         let masked = mask(&String::from_utf8_lossy(head));
-        self.cut(&masked, self.left.bytes, tail.len(), |text| {
+        Self::cut(&masked, self.left.bytes, tail.len(), |text| {
             text::visible_lines(text).into_owned()
         })
     }
 
     fn shortened(&self, text: &str) -> String {
-        self.cut(text, self.limits.text, 0, |text| quoted(text.as_bytes()))
+        Self::cut(text, self.limits.text, 0, |text| quoted(text.as_bytes()))
     }
 
     /// The first characters of a text, and how many there are more.
-    fn cut(&self, text: &str, most: usize, more: usize, print: fn(&str) -> String) -> String {
+    fn cut(text: &str, most: usize, more: usize, print: fn(&str) -> String) -> String {
         let end = text.char_indices().nth(most).map(|(end, _)| end);
         let (first, rest) = text.split_at(end.unwrap_or(text.len()));
         match rest.chars().count() + more {
@@ -332,10 +332,10 @@ impl Printer {
     fn entries(&mut self, table: &Table, most: usize) -> (Vec<Entry>, Rest) {
         let (mut entries, is_cut) = entries(table, most.min(self.left.looks));
         self.left.looks = self.left.looks.saturating_sub(entries.len());
-        let all = match is_cut {
-            true => entries.len().max(contents(table).raw_len()),
-            false => entries.len(),
-        };
+        let mut all = entries.len();
+        if is_cut {
+            all = all.max(contents(table).raw_len());
+        }
         entries.truncate(self.limits.entries);
         let count = all - entries.len();
         (entries, Rest { count, is_cut })

@@ -391,7 +391,7 @@ mod tests {
         );
         let wide =
             "(function() local t = {} for i = 1, 300000 do t['k' .. i] = 1 end return t end)()";
-        assert!(shown(wide).ends_with("  … at least 199900 more\n}"));
+        assert!(shown(wide).contains("\n  … at least 1998"));
         let cycle = shown("(function() local t = {} t.t = t return t end)()");
         assert_eq!(cycle, "{ t = {<cycle>} }");
     }

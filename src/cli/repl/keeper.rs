@@ -1,6 +1,6 @@
 //! Staged changes that outlive the prompt.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -59,9 +59,10 @@ impl Keeper {
 
     /// How many changes would be lost.
     pub(super) fn staged(&self) -> usize {
-        match self.has_staged {
-            true => self.context.session.staged(),
-            false => 0,
+        if self.has_staged {
+            self.context.session.staged()
+        } else {
+            0
         }
     }
 
@@ -135,6 +136,8 @@ impl Parting for Keeper {
     }
 
     fn end(&self, code: u8) -> ! {
+        // The cursor stands behind the prompt, or behind ^C. The terminal may be gone.
+        let _ = io::stdout().write_all(b"\n");
         self.end_process(code)
     }
 }

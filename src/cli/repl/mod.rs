@@ -13,7 +13,7 @@ use clap::Args;
 use super::Global;
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use super::interrupts;
+use super::interrupts::{self, Parting};
 use super::output::show_operations;
 use super::permissions::ScriptGrants;
 use super::run::{ScriptRun, find, here, told};
@@ -118,7 +118,8 @@ impl Repl {
         let ended = here(async {
             let runtime = Runtime::new(host).map_err(|error| told(&error, &error.to_string()))?;
             runtime.embed(scripts::module);
-            interrupts::stop_each(&io, runtime.stopper(), keeper.clone());
+            let parting: Arc<dyn Parting> = keeper.clone();
+            interrupts::stop_each(&io, &runtime.stopper(), &parting);
             let evaluator =
                 Evaluator::new(runtime).map_err(|error| told(&error, &error.to_string()))?;
             if is_typed {
@@ -127,13 +128,11 @@ impl Repl {
                     Some(name) => prompt.begin_with(name, &self.args).await?,
                     None => None,
                 };
-                return match left {
-                    Some(code) => Ok(code),
-                    None => {
-                        prompt.greet();
-                        prompt.run().await
-                    }
-                };
+                if let Some(code) = left {
+                    return Ok(code);
+                }
+                prompt.greet();
+                return prompt.run().await;
             }
             if let Some(name) = &self.init {
                 let source = find(name, context)?;

@@ -205,13 +205,13 @@ impl Prompt {
             Some(Ok((name, rest))) => self.command(name, rest).await,
             None => match self.evaluator.eval(line).await {
                 Ok(values) => Ok(shown(self.evaluator.runtime(), &values)),
-                Err(error) => match error.stop() {
-                    Some(Stop::Exit(code)) => return self.leave(code).await,
-                    _ => {
-                        self.complain(&error);
-                        return Next::Stay;
+                Err(error) => {
+                    if let Some(Stop::Exit(code)) = error.stop() {
+                        return self.leave(code).await;
                     }
-                },
+                    self.complain(&error);
+                    return Next::Stay;
+                }
             },
         };
         match done {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::terminal::Person;
+use super::terminal::{Person, signal as send};
 use crate::support::Desk;
 
 const KEPT: &str = "the staged changes are kept; do them with: kstate apply ";
@@ -34,7 +34,7 @@ fn a_request_to_end_keeps_what_is_staged() {
     for (signal, code) in [("TERM", 143), ("HUP", 129)] {
         let desk = Desk::new();
         let mut idle = person(&desk);
-        idle.signal(&desk, signal);
+        send(&desk, signal);
         idle.sees(KEPT);
         assert_eq!(idle.ends(), Some(code));
         is_kept(&desk);
@@ -42,7 +42,7 @@ fn a_request_to_end_keeps_what_is_staged() {
         let mut busy = person(&desk);
         busy.press("print('begun') while true do end\r");
         busy.sees("\nbegun");
-        busy.signal(&desk, signal);
+        send(&desk, signal);
         busy.sees(KEPT);
         assert_eq!(busy.ends(), Some(code));
         is_kept(&desk);

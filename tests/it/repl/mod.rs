@@ -74,7 +74,8 @@ fn ctrl_c_drops_what_is_typed_and_stops_what_runs() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("an address").port();
     let desk = Desk::new();
-    let mut person = Person::at(&desk, &["repl", "--allow-http", "127.0.0.1"]);
+    let allowed = format!("127.0.0.1:{port}");
+    let mut person = Person::at(&desk, &["repl", "--allow-http", &allowed]);
     person.press("this is not finished (");
     person.typing("kstate> this is not finished (");
     person.press("\u{3}");

@@ -7,7 +7,7 @@ use crate::s3_double::S3Double;
 use crate::support::Desk;
 
 fn on_bucket(desk: &Desk, double: &S3Double) -> Person {
-    let mut command = desk.kstate(&["repl", "--allow-http", "127.0.0.1"]);
+    let mut command = desk.kstate(&["repl"]);
     command.envs(double.env());
     Person::running(desk, &command)
 }

@@ -93,15 +93,6 @@ impl Person {
         }
     }
 
-    /// Sends a signal to kstate.
-    pub(super) fn signal(&self, desk: &Desk, signal: &str) {
-        let pid = desk.read("pid");
-        let sent = Command::new("kill")
-            .args(["-s", signal, pid.trim()])
-            .status();
-        assert!(sent.expect("kill runs").success());
-    }
-
     /// Closes the terminal, and waits for the end of kstate.
     pub(super) fn hang_up(&mut self, desk: &Desk) {
         self.child.kill().expect("it runs");
@@ -201,6 +192,13 @@ impl Drop for Person {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to the kstate of a desk.
+pub(super) fn signal(desk: &Desk, name: &str) {
+    let pid = desk.read("pid");
+    let sent = Command::new("kill").args(["-s", name, pid.trim()]).status();
+    assert!(sent.expect("kill runs").success());
 }
 
 fn is_prompt(line: &str) -> bool {
