@@ -1,6 +1,7 @@
 //! The shipped scripts, run as a user runs them.
 
 pub(crate) mod configure;
+mod doctor;
 mod git;
 mod kill;
 mod move_bucket;

@@ -37,7 +37,7 @@ fn a_moved_cluster_that_was_changed_since_is_named() {
     let config = desk.read("new/blue.k8s.example.com/config");
     desk.write(
         "new/blue.k8s.example.com/config",
-        &format!("# ours\n{config}"),
+        format!("# ours\n{config}"),
     );
     let again = move_all(&desk, "examples/state", &to, &[]).with(0);
     assert!(!again.stderr.contains("are others"), "{}", again.stderr);
