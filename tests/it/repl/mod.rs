@@ -70,6 +70,14 @@ fn what_a_first_session_looks_like() {
 }
 
 #[test]
+fn what_is_typed_ahead_of_the_prompt_is_not_lost() {
+    let desk = Desk::new();
+    let mut person = Person::at(&desk, &[]);
+    person.press("1 + 1\rkstate.task.sleep('1ms')\r3 .. 'rd'\r");
+    person.sees("3rd");
+}
+
+#[test]
 fn ctrl_c_drops_what_is_typed_and_stops_what_runs() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("an address").port();
