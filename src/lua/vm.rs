@@ -66,6 +66,10 @@ impl Vm {
     }
 }
 
+/// How many coroutines are kept for the next calls. A backend answers as many at once as a transfer
+/// has lanes, and a new coroutine for each object was a good part of what its calls cost.
+const KEPT_THREADS: usize = 64;
+
 /// Makes a VM with every module.
 pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
     let libraries = StdLib::COROUTINE
@@ -74,7 +78,8 @@ pub(super) fn create(host: Host, stopper: Stopper) -> mlua::Result<Lua> {
         | StdLib::UTF8
         | StdLib::MATH
         | StdLib::OS;
-    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    let options = LuaOptions::new().thread_pool_size(KEPT_THREADS);
+    let lua = Lua::new_with(libraries, options)?;
     lua.set_memory_limit(host.memory_limit)?;
     hook(&lua, stopper.clone())?;
     reserve_errors(&lua)?;
