@@ -1,6 +1,4 @@
-//! Names in stores at the prompt, and how long they take.
-
-use std::time::Instant;
+//! Names in stores at the prompt.
 
 use super::terminal::Person;
 use crate::s3_double::S3Double;
@@ -80,62 +78,4 @@ return kstate.backend{
     // It is one that would have told.
     person.enter("for _ in s:walk('') do end");
     assert!(desk.path("to/listed").exists());
-}
-
-#[test]
-#[ignore = "figures, for a release build on a quiet machine"]
-fn figures() {
-    let desk = Desk::new();
-    let mut starts: Vec<_> = (0..10)
-        .map(|_| {
-            let start = Instant::now();
-            let _person = Person::at(&desk, &[]);
-            start.elapsed()
-        })
-        .collect();
-    starts.sort();
-    eprintln!(
-        "start to prompt, with a terminal around it: {:?} (30 ms)",
-        starts[5]
-    );
-    for number in 0..10_000 {
-        desk.write(&format!("state/a/k{number:05}"), "");
-    }
-    let double = S3Double::builder().bucket("bucket").start();
-    for number in 0..10_000 {
-        double.put("bucket", &format!("a/k{number:05}"), "");
-    }
-    let mut person = on_bucket(&desk, &double);
-    for url in [
-        "memfs://names".to_owned(),
-        desk.arg("state"),
-        "s3://bucket".to_owned(),
-    ] {
-        person.enter(&format!("s = store.open('{url}')"));
-        if url.starts_with("memfs") {
-            person.enter("for i = 0, 9999 do s:write(('a/k%05d'):format(i), '') end");
-        }
-        let mut took: Vec<_> = (0..10)
-            .map(|digit| {
-                person.press(&format!("s:read('a/k0123{digit}"));
-                person.sees(&format!("k0123{digit}"));
-                person.press("\u{3}");
-                person.prompt();
-                person.press(&format!("s:read('a/k{digit}999"));
-                person.sees(&format!("k{digit}999"));
-                let start = Instant::now();
-                person.press("\t\t");
-                person.sees(&format!("k{digit}9999"));
-                let took = start.elapsed();
-                person.press("\u{3}");
-                person.prompt();
-                took
-            })
-            .collect();
-        took.sort();
-        eprintln!(
-            "completion among 10,000 keys of {url}: {:?} (50 ms)",
-            took[5]
-        );
-    }
 }
